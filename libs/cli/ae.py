@@ -1,5 +1,5 @@
-"""`gantry ae list|show|add|change|remove|test`: the peers that may call the archive, and those that it calls; in the
-policy file of this machine, or with --url in a running archive."""
+"""`gantry ae list|show|add|change|remove|test`: the peers that may call the archive, and those that it calls, in the
+policy file of this machine or, with --url, in a running archive."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COLUMNS = ("AE title", "host", "port", "calls from", "may", "C-MOVE to", "TLS",
 
 @dataclass(frozen=True)
 class PolicyOfMachine:
-    """The policy file that the settings name, read when it is asked for."""
+    """The policy file that the settings name, read on first use."""
 
     config: Path
 
@@ -45,7 +45,7 @@ class PolicyOfMachine:
 
     @property
     def file(self) -> Path:
-        """Where the peers are."""
+        """The file with the peers."""
         file = self.settings.peers_file or self.config
         return file if file.is_absolute() or self.settings.peers_file is None else self.config.parent / file
 
@@ -67,8 +67,8 @@ class PolicyOfMachine:
 def ae(context: click.Context, config: Path) -> None:
     """Known AE titles: who may store, find, retrieve and commit, and where C-MOVE may send.
 
-    Without --url the policy file of this machine is shown and edited. With it a running archive is asked, which keeps
-    peers of its own beside its file: in a cluster, for what is not in the ConfigMap.
+    Without --url these commands show and edit the policy file of this machine. With --url they work on a running
+    archive, which has its own peers beside its file: in a cluster, those that are not in the ConfigMap.
 
     \b
         gantry ae add CT9 192.0.2.9:104 --may store --url https://archive.example --token-file token
@@ -77,7 +77,7 @@ def ae(context: click.Context, config: Path) -> None:
 
 
 _URL_OPTIONS = (
-    click.option("--url", metavar="URL", help="Ask this running archive, in place of the policy file."),
+    click.option("--url", metavar="URL", help="Work on this running archive, in place of the policy file."),
     click.option(
         "--token-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -91,11 +91,13 @@ _URL_OPTIONS = (
     ),
 )
 _reason = click.option("--reason", default="", help="With --url: why, for the audit trail. One line, and no patient.")
-_version = click.option("--version", default="", help="With --url: only if it is this one (`show --json` says it).")
+_version = click.option(
+    "--version", default="", help="With --url: only if the entry has this version (from `show --json`)."
+)
 
 
 def _of_archive(command: Callable[..., None]) -> Callable[..., None]:
-    """With `api`, the archive that --url names, or None."""
+    """Add the parameter `api`: the archive that --url names, or None."""
 
     @wraps(command)
     def asking(*arguments: Any, url: str | None, token_file: Path | None, ca: str | None, **options: Any) -> None:
@@ -113,8 +115,8 @@ def _of_archive(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _require_url(**options: Any) -> None:
-    """Raise `UsageError` for an option that only means something to a running archive: a reason that is kept nowhere,
-    or a condition that nobody checks, must not look as if it counted."""
+    """Raise `UsageError` for an option that needs a running archive: a reason that is not recorded, or a condition that
+    is not checked, must not look effective."""
     for name in ("token_file", "tls_ca", "reason", "version"):
         if options.get(name):
             raise click.UsageError(f"--{name.replace('_', '-')} is for a running archive: name it with --url")
@@ -126,17 +128,17 @@ _FIELD_OPTIONS = (
     click.option("--host", help="Where we call it; an address may also call from there."),
     click.option("--port", type=click.IntRange(1, 65535), help="The port it listens on."),
     click.option("--from", "from_", multiple=True, metavar="CIDR", help="An address or range that it calls from."),
-    click.option("--may", multiple=True, type=_PERMISSIONS, help="What it may ask of us, all of it; default: echo."),
+    click.option("--may", multiple=True, type=_PERMISSIONS, help="Everything that it may request; default: echo."),
     click.option("--move-destination/--no-move-destination", default=None, help="C-MOVE may send objects there."),
     click.option("--tls/--no-tls", default=None, help="Only over TLS, in both directions."),
     click.option(
         "--certificate", multiple=True, metavar="NAME", help="It calls with a certificate of this name; needs --tls."
     ),
     click.option("--max-associations", type=click.IntRange(1), help="At once; default 50."),
-    click.option("--max-operations-per-second", type=float, help="Beyond it we read it more slowly."),
-    click.option("--max-bytes-per-second", type=float, help="That it sends; beyond it we read it more slowly."),
+    click.option("--max-operations-per-second", type=float, help="Beyond it we read more slowly."),
+    click.option("--max-bytes-per-second", type=float, help="That it sends; beyond it we read more slowly."),
     click.option(
-        "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any field of `peers`, as the file has it."
+        "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any field of `peers`, as in the file."
     ),
 )
 
@@ -218,7 +220,7 @@ def add(
     api: PeersApi | None,
     **options: Any,
 ) -> None:
-    """Add a peer. A running archive takes the change within seconds."""
+    """Add a peer. A running archive applies the change within seconds."""
     with _refusals():
         fields = fields_given(address, _named(options), assignments)
         entry = changed({"ae_title": ae_title, "may": [Permission.ECHO.value]}, fields)
@@ -249,8 +251,7 @@ def change(
     api: PeersApi | None,
     **options: Any,
 ) -> None:
-    """Change a peer: what is given takes the place of what was there, and the rest stays. `--set NAME=` takes a field
-    away."""
+    """Change a peer: fields that are given are replaced, the rest stays. `--set NAME=` removes a field."""
     with _refusals():
         fields = fields_given(address, _named(options), assignments)
         if not fields:
@@ -289,7 +290,7 @@ def remove(
         answer = api.remove(ae_title, etag, reason).body
         click.echo(f"{ae_title} removed from the archive at {api.url}")
         if answer.get("in_file"):
-            click.echo("its policy file still names it: that entry is in force")
+            click.echo("the archive's policy file still has this peer: that entry is in force")
 
 
 @ae.command("test")
@@ -303,8 +304,8 @@ def test(
     timeout: float | None,
     api: PeersApi | None,
 ) -> None:
-    """Try a peer both ways: associate with it and C-ECHO, and say whether it would be admitted here. With --url the
-    archive calls it; whom it admits is what `list` shows."""
+    """Try a peer in both directions: send it a C-ECHO, and say whether it would be admitted here. With --url the
+    archive calls it; `list` shows which peers the archive admits."""
     with _refusals():
         if api is not None:
             answer = api.echo(ae_title).body
@@ -330,17 +331,17 @@ def _known(machine: PolicyOfMachine, ae_title: str) -> KnownPeer:
 
 
 def _of_api(api: PeersApi, ae_title: str, version: str) -> tuple[dict[str, Any], str]:
-    """The entry that the API added, and the entity tag that a change of it needs."""
+    """The entry that the API added, and the entity tag for changing it."""
     answer = api.peer(ae_title)
     if not answer.etag:
-        raise RefusedByArchive(409, "the archive's policy file names this peer, and prevails: change it there")
+        raise RefusedByArchive(409, "the archive's policy file has this peer, and takes precedence: change it there")
     of_api = answer.body.get("hidden") or answer.body
     return of_api["entry"], f'"{version}"' if version else answer.etag
 
 
 def _fields_and_row(answer: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """What an archive says of a peer, as all of its fields, and as a row. A newer one may have fields that
-    are not known here, and an older process of a newer one such peers: they are shown as they came."""
+    """An archive's answer about a peer, as all of its fields, and as a row. A newer archive may have fields that are
+    not known here: they are shown as received."""
     beside: dict[str, Any] = {
         name: answer[name] for name in ("source", "version", "by", "reason", "at", "why_not") if name in answer
     }
@@ -355,7 +356,7 @@ def _fields_and_row(answer: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _all_fields(peer: KnownPeer) -> dict[str, Any]:
-    """As JSON has it; sets in the order of their words, so that what is the same looks the same."""
+    """All fields as in JSON; sets are sorted, so that equal peers look equal."""
     fields = peer.model_dump(mode="json", by_alias=True)
     for name, described in type(peer).model_fields.items():
         if isinstance(getattr(peer, name), frozenset):
@@ -382,8 +383,8 @@ def _row(peer: KnownPeer, source: str) -> list[str]:
 
 
 class _refusals:
-    """Ends the command with a message about what was wrong: 2 for a file or an option, 1 for what an archive refuses, 3
-    where it is not reached."""
+    """Ends the command with a message about the error. Exit code 2 for a file or an option, 1 if the archive refuses, 3
+    if it is not reached."""
 
     def __enter__(self) -> None:
         return None

@@ -1,4 +1,4 @@
-"""A peer of the policy file tried both ways, for `gantry ae test`."""
+"""Tests a peer of the policy file in both directions, for `gantry ae test`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gantry.common.statuses import status_words
 
 
 def outwards(settings: Settings, contact: Destination | None, timeout: float) -> tuple[bool, str]:
-    """An association with C-ECHO. Raises `ConfigError` for our own certificates."""
+    """Send C-ECHO on an association of its own. Raises `ConfigError` if our own certificates are unusable."""
     if contact is None:
-        return False, "not called: the policy names no host and port for it"
+        return False, "not called: the policy has no host and port for it"
     try:
         context = client_context(settings.tls) if contact.tls else None
         status = asyncio.run(_echo(settings.dimse.ae_title, contact, context, timeout))
@@ -38,7 +38,7 @@ async def _echo(ours: str, contact: Destination, tls: object, timeout: float) ->
 
 
 def inwards(policy: Policy, peer: KnownPeer) -> tuple[bool, str]:
-    """What the policy would decide if the peer called from its host, or from the first range given."""
+    """The decision of the policy if the peer called from its host, or from the first range given."""
     addresses = _addresses(peer)
     if not addresses:
         return False, f"would be rejected: the name {peer.host} has no address"

@@ -110,7 +110,7 @@ async def commit(peer: Peer, paths: tuple[Path, ...], wait: float, as_json: bool
     """Ask an archive to take responsibility for the objects in these files (storage commitment)."""
     files = [f for f in map(look, walk(paths)) if isinstance(f, DicomFile)]
     if not files:
-        click.echo("gantry: no DICOM files to ask for", err=True)
+        click.echo("gantry: no DICOM files to request commitment for", err=True)
         return EXIT_FAILED
     references = [(f.sop_class_uid, f.sop_instance_uid) for f in files]
     status, transaction, report = await ask(peer, references, wait=wait, timeout=timeout)
@@ -119,7 +119,7 @@ async def commit(peer: Peer, paths: tuple[Path, ...], wait: float, as_json: bool
         return EXIT_FAILED
     if report is None:
         click.echo(
-            f"gantry: no report on this association within {wait:g} s; it may come on another; --wait waits longer",
+            f"gantry: no report on this association within {wait:g} s; it may arrive on another; --wait waits longer",
             err=True,
         )
         return EXIT_FAILED

@@ -1,4 +1,4 @@
-"""DICOM files on disk: finding them, reading their heads, and their bytes as a source."""
+"""DICOM files on disk: finds them, reads their headers, and supplies their bytes as a source."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DicomFile:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that cannot be sent. `unreadable`: it, or a folder, could not be read, so that nobody knows what it is."""
+    """A file that cannot be sent. `unreadable`: a file or folder that could not be read and may hold images."""
 
     path: Path
     reason: str
@@ -37,15 +37,15 @@ class Skipped:
 
 
 def _at_once(path: str, flags: int) -> int:
-    """Opens without waiting for a writer, as a FIFO would."""
+    """Open without blocking: a FIFO would wait for a writer."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def look(path: Path) -> DicomFile | Skipped:
-    """Read the head of a file."""
+    """Read the header of a file."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            return Skipped(path, "no regular file")
+            return Skipped(path, "not a regular file")
         with open(path, "rb", opener=_at_once) as file:
             head = file.read(_HEAD)
             if not head:
@@ -74,8 +74,8 @@ def look(path: Path) -> DicomFile | Skipped:
 
 
 def walk(paths: Iterable[Path], skipped: Callable[[Skipped], None] = lambda _skipped: None) -> Iterator[Path]:
-    """All files: those named, and those below folders that are named, in order of names. `skipped` is told of folders
-    below them that cannot be read, and of links to folders, which are not followed: they may lead in a circle."""
+    """All files: those in `paths`, and those below folders in `paths`, in order of names. `skipped` is called for each
+    folder that cannot be read, and for each link to a folder: links are not followed, since they may form a circle."""
 
     def failed(error: OSError) -> None:
         skipped(Skipped(Path(error.filename or ""), error.strerror or str(error), unreadable=True))
@@ -87,7 +87,7 @@ def walk(paths: Iterable[Path], skipped: Callable[[Skipped], None] = lambda _ski
         for folder, subfolders, names in os.walk(path, onerror=failed):
             subfolders.sort()
             for name in subfolders:
-                # Not `Path.is_symlink`, which raises where the folder may be listed and not entered.
+                # `Path.is_symlink` raises if the folder may be listed but not entered.
                 if os.path.islink(below := os.path.join(folder, name)):
                     skipped(Skipped(Path(below), "a link to a folder, which is not followed"))
             for name in sorted(names):
@@ -96,7 +96,7 @@ def walk(paths: Iterable[Path], skipped: Callable[[Skipped], None] = lambda _ski
 
 
 class FileSource:
-    """The data set of a file as a `Source`: bytes go from the file straight into the PDUs."""
+    """The data set of a file as a `Source`: bytes are read directly into the PDUs."""
 
     def __init__(self, file: DicomFile) -> None:
         self._fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""What went wrong with a request over HTTP, in words."""
+"""Errors of HTTP requests, in words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import aiohttp
 
 
 def words_of(error: Exception) -> str:
-    """What an error says; of a connection that there was not: to whom, and why."""
+    """The message of an error; for a failed connection, its host, port and reason."""
     if isinstance(error, aiohttp.ClientConnectorError):
         cause = error.os_error
         # The number of an error of TLS is OpenSSL's, not the system's.

@@ -1,4 +1,5 @@
-"""Identifiers for queries and retrievals, written and read with pydicom: the command line talks to any archive."""
+"""Identifiers for queries and retrievals, written and read with pydicom, so that the command line works with any
+archive."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ FEW_COLUMNS = {
     "SERIES": ("Modality", "SeriesNumber", "SeriesDescription", "NumberOfSeriesRelatedInstances", "SeriesInstanceUID"),
     "IMAGE": ("InstanceNumber", "SOPInstanceUID"),
 }
-"""The columns that are shown of matches by default."""
+"""The columns of a match that are shown by default."""
 
 LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 
@@ -73,7 +74,7 @@ def identifier(level: str, keys: Iterable[str]) -> Dataset:
     `RequestAttributesSequence.ScheduledProcedureStepID=S1` (of an item of a sequence)."""
     ds = Dataset()
     ds.QueryRetrieveLevel = level
-    with _without_warnings():  # the archive refuses values that the standard does not allow, with a reason
+    with _without_warnings():  # the archive refuses invalid values with a reason
         for key in keys:
             name, _, value = key.partition("=")
             setattr_by_name(ds, name.strip(), value)
@@ -89,7 +90,7 @@ def setattr_by_name(ds: Dataset, name: str, value: str) -> None:
     if dot:
         keyword = keyword_named(sequence)
         if dictionary_VR(keyword) != "SQ":
-            raise click.BadParameter(f"{sequence!r} is no sequence")
+            raise click.BadParameter(f"{sequence!r} is not a sequence")
         if not ds.get(keyword):
             setattr(ds, keyword, [Dataset()])
         setattr_by_name(ds[keyword].value[0], below, value)
@@ -165,7 +166,7 @@ def decode(data: bytes, context: AcceptedContext) -> Dataset:
 
 
 def text(ds: Dataset, keyword: str) -> str:
-    """A value for a table, as it is encoded: a name is DOE^JANE."""
+    """A value for a table, as encoded: a name is DOE^JANE."""
     value = ds.get(keyword, "")
     if value is None:
         return ""

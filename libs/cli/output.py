@@ -22,7 +22,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 def print_json(value: Any) -> None:
     """One JSON object on a line of its own."""
     line = json.dumps(value, ensure_ascii=False, default=str)
-    # The name of a file need not be text: what UTF-8 cannot say is escaped.
+    # The name of a file may not be text: bytes that are not UTF-8 are escaped.
     click.echo(line if _is_text(line) else json.dumps(value, default=str))
 
 
@@ -31,8 +31,8 @@ def _is_text(line: str) -> bool:
 
 
 def print_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns of plain text, each as wide as its longest value: nothing is folded or cut, so that a UID can be copied,
-    and a line stays a line for `grep` and `awk`."""
+    """Print columns of plain text, each as wide as its longest value. Nothing is wrapped or cut, so that a UID can be
+    copied, and each row stays one line for `grep` and `awk`."""
     cells = [tuple(map(printable, row)) for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
@@ -40,7 +40,7 @@ def print_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[str]], file: TextIO | None = None) -> None:
-    """RFC 4180, with a head; on standard output where no file is given."""
+    """Print CSV (RFC 4180) with a header line, to standard output if no file is given."""
     out = StringIO()
     writer = csv.writer(out)
     writer.writerow(columns)
@@ -49,7 +49,7 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[str]], file: TextI
 
 
 def writable(path: Path | None) -> None:
-    """See that a report can be written, before the hours of work that it is about. Raises `click.UsageError`."""
+    """Check that a report can be written, before hours of work. Raises `click.UsageError`."""
     if path is None:
         return
     try:
@@ -59,12 +59,12 @@ def writable(path: Path | None) -> None:
 
 
 def printable(cell: str) -> str:
-    """Text without control characters: an archive's text must not move the cursor of a terminal, nor begin a line."""
+    """Text without control characters: an archive's text must not move a terminal's cursor or begin a new line."""
     return cell if cell.isprintable() else "".join(c if c.isprintable() else "?" for c in cell)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """A table as wide as the terminal allows; in a file or a pipe, plain columns."""
+    """Print a table as wide as the terminal allows; plain columns to a file or a pipe."""
     console = Console()
     if not console.is_terminal:
         if title:
@@ -75,7 +75,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        # As text: what an archive says is no markup of ours, in which `[/x]` is a mistake and `[link=…]` leads away.
+        # As text, not as markup: an archive's `[/x]` would be an error, and its `[link=…]` a link.
         table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
 
@@ -102,7 +102,7 @@ class _NoBar:
 
 @contextmanager
 def progress_bar(words: str, total: int, *, quiet: bool = False) -> Iterator[Bar]:
-    """A bar on standard error while it is a terminal; nothing otherwise."""
+    """A progress bar on standard error if that is a terminal; else nothing."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield _NoBar()

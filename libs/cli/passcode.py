@@ -18,7 +18,7 @@ _ROLES = click.Choice([role.value for role in CallerRole])
 
 @click.command()
 @click.argument("name")
-@click.option("--role", "roles", multiple=True, type=_ROLES, help="A role of the user; may be given again.")
+@click.option("--role", "roles", multiple=True, type=_ROLES, help="A role of the user; may be given several times.")
 def passcode(name: str, roles: tuple[str, ...]) -> None:
     """Ask for a passcode, or read it from standard input, and write the line of the user to standard output."""
     if sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""What the options of `gantry ae add` and `change` say of a peer, as fields of `peers:`. Pure."""
+"""The options of `gantry ae add` and `change`, as fields of `peers:`. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def host_and_port(address: str) -> tuple[str, int | None]:
 
 
 def set_fields(assignments: Sequence[str]) -> dict[str, Any]:
-    """`NAME=VALUE` each, VALUE as in the policy file; None for an empty one, which takes the field away. Raises
+    """Fields from `NAME=VALUE`, VALUE as in the policy file; an empty VALUE is None, which removes the field. Raises
     `ConfigError`."""
     fields: dict[str, Any] = {}
     for assignment in assignments:
@@ -37,8 +37,8 @@ def set_fields(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def fields_given(address: str | None, options: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
-    """All that was given, by the names of fields; what was not is left out. `options` have None, or nothing in them,
-    where they were not given. Raises `ConfigError`."""
+    """All fields that were given, by name. In `options`, None or an empty value means that the option was not given.
+    Raises `ConfigError`."""
     fields = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
     values = {name: value for name, value in fields.items() if value is not None and value != []}
     if address is not None:
@@ -52,7 +52,7 @@ def fields_given(address: str | None, options: Mapping[str, Any], assignments: S
 
 
 def changed(entry: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry with other values of some fields; without those that are None."""
+    """An entry with some fields changed; fields that are None are removed."""
     return {name: value for name, value in {**entry, **fields}.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""The peer, our own title and TLS: the arguments and options that every verb shares, and failures as messages."""
+"""The arguments and options that all verbs share (the peer, our own title, TLS), and failures as messages."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ _DICOM_PORT = 11112
 
 _ADVICE: dict[tuple[int, int], str] = {
     (1, 3): "The archive does not know your AE title: name another one with --aet, or have it added there.",
-    (1, 7): "The archive goes by another AE title: check the part before the @; upper and lower case differ.",
+    (1, 7): "The archive has another AE title: check the part before the @; upper and lower case differ.",
     (3, 2): "The archive is at its limit of associations: try again in a moment.",
     (3, 1): "The archive is busy or shutting down: try again in a moment.",
-    (1, 1): "The archive gives no reason; its log will. Often the calling AE title or address is not allowed.",
+    (1, 1): "The archive gives no reason; see its log. Often the calling AE title or address is not allowed.",
 }
 
 
 _HINTS = {
     "PDU type 0x48": "This port speaks HTTP, not DICOM: Gantry's DICOM port is 11112 where nothing else is configured.",
-    "PDU type 0x15": "This port speaks TLS: add --tls, and --tls-ca with who signed its certificate.",
+    "PDU type 0x15": "This port speaks TLS: add --tls, and --tls-ca with the authority of its certificate.",
     "PDU type 0x53": "This port speaks SSH, not DICOM.",
-    "certificate required": "The archive wants to know who we are: give --tls-cert and --tls-key.",
-    "handshake failure": "The archive did not agree to TLS with us; it may want --tls-cert and --tls-key.",
-    "unknown ca": "The other side does not trust the certificate: who signed it must be in its list.",
+    "certificate required": "The archive needs a certificate from us: give --tls-cert and --tls-key.",
+    "handshake failure": "The archive refused our TLS handshake; it may need --tls-cert and --tls-key.",
+    "unknown ca": "The peer does not trust the certificate: its authority must be in the peer's list.",
     "wrong version number": "This port does not speak TLS: leave --tls out.",
     "self-signed certificate": "Name who signed the archive's certificate with --tls-ca.",
     "unable to get local issuer": "Name who signed the archive's certificate with --tls-ca.",
@@ -144,16 +144,14 @@ def calls_a_peer(verb: Verb) -> Callable[..., None]:
 def _hung_up(tls: bool, cert: bool) -> str:
     """A hint for a peer that closed the connection instead of answering."""
     if not tls:
-        return "The other side hung up: if this port speaks TLS, add --tls."
+        return "The peer closed the connection: if this port speaks TLS, add --tls."
     if not cert:
-        return (
-            "The other side hung up after the TLS handshake: if it wants a certificate, give --tls-cert and --tls-key."
-        )
-    return "The other side hung up after the TLS handshake: does it trust our certificate?"
+        return "The peer closed the connection after the TLS handshake: perhaps give --tls-cert and --tls-key."
+    return "The peer closed the connection after the TLS handshake: does it trust our certificate?"
 
 
 def in_words(error: GantryError, hung_up: str = "") -> str:
-    """What went wrong, and what to do about it; `hung_up` is the hint if there was no answer at all."""
+    """The error, and what to do about it; `hung_up` is the hint if the peer closed the connection."""
     if isinstance(error, AssociationRejected):
         advice = _ADVICE.get((error.source, error.reason), "")
         return f"{error}. {advice}".rstrip()
@@ -161,7 +159,7 @@ def in_words(error: GantryError, hung_up: str = "") -> str:
     if not hint and "during association" in str(error):
         hint = hung_up
     if isinstance(error, ConnectionFailed):
-        return f"no connection: {error}. {hint or 'Is the host right, is the port open, does a firewall lie between?'}"
+        return f"no connection: {error}. {hint or 'Is the host right, is the port open, does a firewall block it?'}"
     if isinstance(error, ContextNotAccepted):
         return f"{error}. The archive does not offer this service to us."
     if isinstance(error, PeerTimeout):

@@ -20,17 +20,17 @@ _BASE = "/dicom-web"
 _LONGEST_ANSWER = 64 << 20
 _LONGEST_WORDS = 500
 _ADVICE = {
-    401: "the archive does not know who asks: give the token of an administrator with --token-file",
-    403: "not permitted: have `http.may_operate` name the token, or `access.roles` give its role the verb `operate`",
+    401: "the archive needs a token: give that of an administrator with --token-file",
+    403: "not permitted: add the token to `http.may_operate`, or the verb `operate` to its role in `access.roles`",
 }
 
 
 class NotReached(ConnectionFailed):
-    """There was no answer of an archive."""
+    """No archive answered."""
 
 
 class RefusedByArchive(Conflicting):
-    """The archive answered no; `status` is that of HTTP."""
+    """The archive refused; `status` is the HTTP status."""
 
     def __init__(self, status: int, words: str) -> None:
         super().__init__(words)
@@ -39,20 +39,20 @@ class RefusedByArchive(Conflicting):
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
-    """An answer, and the entity tag of what it is about, "" where it has none."""
+    """An answer, and the entity tag of its subject, "" without one."""
 
     body: dict[str, Any]
     etag: str
 
 
 class PeersApi:
-    """Each call raises `NotReached` or `RefusedByArchive`, in words for a person."""
+    """Calls of the API. Each raises `NotReached` or `RefusedByArchive`, with a message for a person."""
 
     def __init__(self, url: str, token_file: Path | None, ca: str | None, timeout: float) -> None:
-        """`url` is where the archive's page is, or its DICOMweb. Raises `NotReached` for what is no URL or token."""
+        """`url` is that of the archive's page, or of its DICOMweb. Raises `NotReached` for an invalid URL or token."""
         base = url.rstrip("/").removesuffix(_BASE)
         if not base.startswith(("http://", "https://")):
-            raise NotReached(f"{url!r} is no address of an archive: https://HOST or http://HOST:PORT")
+            raise NotReached(f"{url!r} is not the address of an archive: https://HOST or http://HOST:PORT")
         self.url = base
         self._operations = f"{base}{_BASE}/operations"
         self._headers = {"Accept": "application/json"}
@@ -62,7 +62,7 @@ class PeersApi:
         except (OSError, ValueError) as error:
             raise NotReached(f"token or certificates cannot be read: {error}") from None
         if not (token.isascii() and token.isprintable()):
-            raise NotReached("the token file holds no token: one line of ASCII is expected")
+            raise NotReached("the token file does not hold a token: one line of ASCII is expected")
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._timeout = aiohttp.ClientTimeout(total=timeout)
@@ -71,7 +71,7 @@ class PeersApi:
         """All peers in force."""
         peers = self._call("GET", "policy").body.get("peers")
         if not isinstance(peers, list):
-            raise NotReached("the answer is none of a Gantry archive that has this API")
+            raise NotReached("the answer is not from a Gantry archive with this API")
         return [peer for peer in peers if isinstance(peer, dict)]
 
     def peer(self, ae_title: str) -> ApiAnswer:
@@ -79,19 +79,19 @@ class PeersApi:
         return self._call("GET", _path(ae_title))
 
     def add(self, ae_title: str, entry: Mapping[str, Any], reason: str) -> ApiAnswer:
-        """Add one that is not there."""
+        """Add a new peer."""
         return self._call("PUT", _path(ae_title), entry, {"If-None-Match": "*"}, reason)
 
     def replace(self, ae_title: str, entry: Mapping[str, Any], etag: str, reason: str) -> ApiAnswer:
-        """Replace all of one that is as its `etag` says."""
+        """Replace the whole entry of a peer if it still has this `etag`."""
         return self._call("PUT", _path(ae_title), entry, {"If-Match": etag}, reason)
 
     def remove(self, ae_title: str, etag: str, reason: str) -> ApiAnswer:
-        """Remove one that is as its `etag` says."""
+        """Remove a peer if it still has this `etag`."""
         return self._call("DELETE", _path(ae_title), None, {"If-Match": etag}, reason)
 
     def echo(self, ae_title: str) -> ApiAnswer:
-        """Have the archive call a peer and verify."""
+        """Let the archive send C-ECHO to a peer."""
         return self._call("POST", f"{_path(ae_title)}/echo", {})
 
     def _call(
@@ -108,7 +108,7 @@ class PeersApi:
             raise NotReached(f"no answer within {self._timeout.total:g} s; --timeout waits longer") from None
         except (aiohttp.ClientError, ValueError, OSError) as error:
             raise NotReached(
-                f"no connection: {words_of(error)}. Is the address right, does a firewall lie between?"
+                f"no connection: {words_of(error)}. Is the address right, does a firewall block it?"
             ) from None
 
     async def _ask(
@@ -122,7 +122,7 @@ class PeersApi:
                 params={"reason": reason} if reason else {},
                 json=body,
                 ssl=self._tls,
-                allow_redirects=False,  # the token is for this address
+                allow_redirects=False,  # no redirects: the token is for this address only
             ) as response,
         ):
             answer = await _text(response)
@@ -140,7 +140,7 @@ async def _text(response: aiohttp.ClientResponse) -> str:
     async for part in response.content.iter_any():
         parts += part
         if len(parts) > _LONGEST_ANSWER:
-            raise NotReached("the answer is too long for one of a Gantry archive")
+            raise NotReached("the answer is too long for a Gantry archive")
     return parts.decode("utf-8", "replace")
 
 
@@ -150,14 +150,14 @@ def _object(answer: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise NotReached("the answer is none of a Gantry archive: is the address right?")
+        raise NotReached("the answer is not from a Gantry archive: is the address right?")
     return body
 
 
 def _words(status: int, answer: str) -> str:
-    """What to tell a person. An answer of something else than an archive may be a page of HTML."""
+    """The message for a person. If something other than an archive answered, that may be a page of HTML."""
     if status < 400:
-        return f"it answers {status} and sends on to another address: give the archive's own"
+        return f"it answers {status} and redirects to another address: give the archive's own"
     line = "".join(c if c.isprintable() else " " for c in answer[:_LONGEST_WORDS]).strip()
     if line.startswith("<"):
         line = ""

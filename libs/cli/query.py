@@ -33,8 +33,8 @@ _NOT_SHOWN = ("QueryRetrieveLevel", "SpecificCharacterSet", "RetrieveAETitle", "
 
 @dataclass(slots=True)
 class FindResult:
-    """The answer of an archive: matches, the final status, and comments. `ignored`: it warned of unsupported optional
-    keys (FF01H)."""
+    """The answer of an archive: matches, the final status, and comments. `ignored`: the archive warned of unsupported
+    optional keys (FF01H)."""
 
     matches: list[Dataset] = field(default_factory=list)
     status: int = CANNOT_UNDERSTAND
@@ -43,14 +43,15 @@ class FindResult:
     warning: str = ""
 
     def ignored_keys(self, keys: Iterable[str]) -> list[str]:
-        """Which of these keywords: an optional key that is not supported is not returned (PS3.4 C.2.2.1.3)."""
+        """Those of these keywords that the archive ignored: an unsupported optional key is not returned (PS3.4
+        C.2.2.1.3)."""
         return [key for key in keys if self.ignored and not any(key in match for match in self.matches)]
 
 
 async def ask(
     association: Association, root: str, query: Dataset, *, timeout: float, limit: int | None = None
 ) -> FindResult:
-    """C-FIND. Beyond `limit` matches the peer is asked to stop (C-CANCEL)."""
+    """C-FIND. After `limit` matches C-CANCEL is sent."""
     context = scu.need_context(association, root)
     outcome = FindResult()
     async for response, data in scu.find(association, root, encode(query, context), timeout=timeout):
@@ -76,7 +77,7 @@ async def find_all(
 
 
 def root_for(level: str, patient_root: bool, patient: str, study: str) -> str:
-    """The information model to ask: Study Root unless the level or the user asks for Patient Root."""
+    """The information model: Study Root, unless the level or the user needs Patient Root."""
     return patient if patient_root or level == "PATIENT" else study
 
 
@@ -84,17 +85,17 @@ def root_for(level: str, patient_root: bool, patient: str, study: str) -> str:
 @calls_a_peer
 @click.option("--level", "-l", type=click.Choice(LEVELS, case_sensitive=False), default="STUDY", show_default=True)
 @click.option("--key", "-k", "keys", multiple=True, metavar="KEYWORD[=VALUE]", help="Match VALUE, or return it.")
-@click.option("--patient-root", is_flag=True, help="Ask the Patient Root model (default: Study Root).")
+@click.option("--patient-root", is_flag=True, help="Use the Patient Root model (default: Study Root).")
 @click.option("--limit", type=int, help="Stop after so many matches.")
 @click.option(
     "--extended",
     "-x",
     multiple=True,
     type=click.Choice([name for name in _EXTENDED if name != "multi-frame"]),
-    help="Ask for this kind of matching beyond the basic ones (PS3.4 C.5.1.1); may be given several times.",
+    help="Negotiate this kind of extended matching (PS3.4 C.5.1.1); may be given several times.",
 )
-@click.option("--wide", is_flag=True, help="Show everything that is asked for, not the few most wanted columns.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print everything that is asked for as CSV, values as encoded.")
+@click.option("--wide", is_flag=True, help="Show all requested attributes, not only the most important columns.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all requested attributes as CSV, values as encoded.")
 @json_option
 async def find(
     peer: Peer,
@@ -127,7 +128,7 @@ async def find(
         agreed = scu.need_context(association, root).extended
         for number, name in enumerate(_EXTENDED):
             if name in extended and agreed[number : number + 1] != b"\1":
-                click.echo(f"gantry: the archive does not do {name} matching; the answer is without it", err=True)
+                click.echo(f"gantry: the archive does not support {name} matching; the answer is without it", err=True)
         outcome = await ask(association, root, query, timeout=timeout, limit=limit)
     columns = [element.keyword for element in query if element.keyword not in _NOT_SHOWN]
     if as_json:
@@ -155,10 +156,10 @@ def _conclude(outcome: FindResult, level: str, keywords: Sequence[str]) -> int:
     line = f"{status_words(outcome.status)}: {outcome.comment}" if outcome.comment else status_words(outcome.status)
     click.echo(f"gantry: the archive answered {line}", err=True)
     if level in ("SERIES", "IMAGE") and "single value" in outcome.comment:
-        click.echo("gantry: -x relational asks for this level without naming those above it", err=True)
+        click.echo("gantry: -x relational searches this level without the keys of those above it", err=True)
     return EXIT_FAILED
 
 
 def keyword_of(key: str) -> str:
-    """The keyword of a key of the command line, or of the sequence with which its path begins."""
+    """The keyword of a command line key, or of the first sequence in its path."""
     return keyword_named(key.partition("=")[0].partition(".")[0].strip())

@@ -49,8 +49,8 @@ def _counts(command: Command) -> dict[str, int]:
 
 
 def _tell(command: Command | None, as_json: bool, keys: Sequence[str], absent: Sequence[str]) -> int:
-    """Print the result. Returns the exit code. Nothing found is a failure: a typo in a UID must not look like
-    success, nor one of several UIDs that the archive does not have (`absent`)."""
+    """Print the result. Returns the exit code. Nothing found is a failure, since a typo in a UID must not look like
+    success; so is each of several UIDs that the archive does not have (`absent`)."""
     if command is None:
         click.echo("gantry: the archive gave no final response", err=True)
         return EXIT_FAILED
@@ -71,8 +71,8 @@ def _tell(command: Command | None, as_json: bool, keys: Sequence[str], absent: S
 
 
 async def _absent(peer: Peer, level: str, keys: Sequence[str], root: str, timeout: float) -> list[str]:
-    """Of several UIDs to retrieve (`root` is a model to search), those that the archive does not have; none where it
-    does not say. The counts of a retrieval are of what is there alone (PS3.4 C.4.3.1.4)."""
+    """Those of several UIDs to retrieve that the archive does not have; empty if it does not answer. `root` is the
+    model to search. The counts of a retrieval include existing objects only (PS3.4 C.4.3.1.4)."""
     keyword = _UNIQUE_KEYS[level]
     values = identifier(level, keys).get(keyword)
     if not isinstance(values, MultiValue):
@@ -89,7 +89,7 @@ async def _absent(peer: Peer, level: str, keys: Sequence[str], root: str, timeou
 _selects = (
     click.option("--level", "-l", type=click.Choice(LEVELS, case_sensitive=False), default="STUDY", show_default=True),
     click.option("--key", "-k", "keys", multiple=True, required=True, metavar="KEYWORD=VALUE"),
-    click.option("--patient-root", is_flag=True, help="Ask the Patient Root model (default: Study Root)."),
+    click.option("--patient-root", is_flag=True, help="Use the Patient Root model (default: Study Root)."),
 )
 
 
@@ -101,7 +101,13 @@ def _selection(command: Verb) -> Verb:
 
 @click.command()
 @calls_a_peer
-@click.option("--to", "destination", required=True, metavar="AETITLE", help="Where to; the archive must know it.")
+@click.option(
+    "--to",
+    "destination",
+    required=True,
+    metavar="AETITLE",
+    help="AE title of the destination; the archive must know it.",
+)
 @_selection
 @json_option
 async def move(
@@ -232,7 +238,7 @@ async def get(
     as_json: bool,
     timeout: float,
 ) -> int:
-    """Fetch objects from an archive into a folder (C-GET), as they are stored where the archive can."""
+    """Fetch objects from an archive into a folder (C-GET), as they are stored if the archive can send them so."""
     level = level.upper()
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
     root = root_for(level, patient_root, PATIENT_ROOT_GET, STUDY_ROOT_GET)

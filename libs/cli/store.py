@@ -140,7 +140,7 @@ async def _send(
 @click.command()
 @calls_a_peer
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--window", default=4, show_default=True, help="Objects under way at once, where the peer agrees.")
+@click.option("--window", default=4, show_default=True, help="Objects in transit at once, if the peer agrees.")
 @json_option
 async def store(peer: Peer, paths: tuple[Path, ...], window: int, as_json: bool, timeout: float) -> int:
     """Send files and folders to an archive (C-STORE)."""

@@ -8,7 +8,7 @@ import click
 
 
 def read_token(path: Path | None) -> str:
-    """The token; "" where no file is given. Raises `click.UsageError` for what is no token."""
+    """The token; "" if no file is given. Raises `click.UsageError` for an invalid token."""
     if path is None:
         return ""
     try:
@@ -16,5 +16,5 @@ def read_token(path: Path | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"the token file {path} cannot be read: {error}") from None
     if not token or not (token.isascii() and token.isprintable()):
-        raise click.UsageError(f"the token file {path} holds no token: one line of ASCII is expected")
+        raise click.UsageError(f"the token file {path} does not hold a token: one line of ASCII is expected")
     return token

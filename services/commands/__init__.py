@@ -1,1 +1,1 @@
-"""The verbs of `gantry` that run an archive or look after its stores."""
+"""The verbs of `gantry` that run an archive or maintain its stores."""

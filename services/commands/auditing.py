@@ -1,4 +1,4 @@
-"""`gantry audit`: who saw a patient or a study, and what else is on record."""
+"""`gantry audit`: who saw a patient or a study, and other audit records."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _FORMS = ("table", "json", "fhir", "xml")
 
 @click.group()
 def audit() -> None:
-    """Who accessed, changed, sent, asked for or was refused what (docs/audit.md).
+    """Show who accessed, changed, sent, requested or was refused what (docs/audit.md).
 
-    Reads the stores of the archive, beside its services. That somebody read it is on record, too.
+    Reads the stores of the archive, beside its services. Reading is recorded, too.
     """
 
 
 def _report_options(command: Callable[..., None]) -> Callable[..., None]:
     command = click.option("--form", type=click.Choice(_FORMS), default="table", show_default=True)(command)
-    command = click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="The last so many.")(
-        command
-    )
+    command = click.option(
+        "--most", type=click.IntRange(1), default=1000, show_default=True, help="Show the last so many."
+    )(command)
     return options(since_option("30d")(command))
 
 
@@ -47,15 +47,19 @@ def _report_options(command: Callable[..., None]) -> Callable[..., None]:
 @_report_options
 @click.argument("term", metavar="PATIENT-ID|STUDY-UID")
 def who(config: Path | None, data: Path | None, as_json: bool, since: int, most: int, form: str, term: str) -> None:
-    """Say who saw, changed, got or asked for a patient or a study."""
+    """Show who saw, changed, received or requested a patient or a study."""
     _read(config, data, "json" if as_json else form, since, AuditQuestion(about=term, most=most))
 
 
 @audit.command(name="list")
 @_report_options
-@click.option("--by", "requestor", default="", help="Only of this AE title, token or person.")
+@click.option("--by", "requestor", default="", help="Only records of this AE title, token or person.")
 @click.option(
-    "--kind", "kinds", multiple=True, type=click.Choice([kind.word for kind in AuditKind]), help="Only these."
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice([kind.word for kind in AuditKind]),
+    help="Only records of these kinds.",
 )
 def list_(
     config: Path | None,
@@ -96,7 +100,7 @@ def _show(answer: AuditAnswer, form: str) -> None:
     if form == "table":
         rows = [_row(record) for record in answer.records]
         if not rows:
-            click.echo("nothing is on record")
+            click.echo("no audit records")
         else:
             print_columns(("at", "who", "from", "what", "times", "outcome", "patient", "study"), rows)
     for record in answer.records if form != "table" else ():
@@ -106,7 +110,7 @@ def _show(answer: AuditAnswer, form: str) -> None:
             made: dict[str, Any] = audit_event(record) if form == "fhir" else record_as_json(record)
             print_json(made)
     if answer.more:
-        click.echo("earlier records are left out: --most", err=True)
+        click.echo("earlier records are left out: use --most", err=True)
 
 
 def _row(record: AuditRecorded) -> tuple[str, ...]:

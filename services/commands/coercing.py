@@ -1,4 +1,4 @@
-"""`gantry coerce --dry-run`: what the coercion rules would change in files, or in what is stored."""
+"""`gantry coerce --dry-run`: what the coercion rules would change in files, or in stored objects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores, open_orders
 
 _HEAD = 4 << 20
-"""Bytes of a data set that are read: as much as ingest looks at (`gantry.services.ingest.object_sink`)."""
+"""Bytes of a data set that are read: as many as ingest examines (`gantry.services.ingest.object_sink`)."""
 _PATIENCE = 5.0
 _OUTCOMES = {OrderOutcome.NONE: "no order", OrderOutcome.SEVERAL: "several orders", OrderOutcome.AWAY: "orders away"}
 
@@ -43,10 +43,21 @@ _OUTCOMES = {OrderOutcome.NONE: "no order", OrderOutcome.SEVERAL: "several order
 @click.command()
 @options
 @click.argument("paths", metavar="[FILE…]", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="List what would be changed; needed: rules are applied on the way in.")
-@click.option("--where", "conditions", multiple=True, metavar="KEY=VALUE", help="Of stored studies; all must hold.")
-@click.option("--calling", default="", metavar="AE", help="As sent by this AE title; of what is stored, its sender.")
-@click.option("--called", default="", metavar="AE", help="As sent to this AE title of ours; `dimse.ae_title`.")
+@click.option(
+    "--dry-run", is_flag=True, help="List what would be changed; required, since rules only apply to arriving objects."
+)
+@click.option(
+    "--where", "conditions", multiple=True, metavar="KEY=VALUE", help="Condition on stored studies; all must hold."
+)
+@click.option(
+    "--calling",
+    default="",
+    metavar="AE",
+    help="As if sent by this AE title; for stored objects, their sender by default.",
+)
+@click.option(
+    "--called", default="", metavar="AE", help="As if sent to this AE title of ours; `dimse.ae_title` by default."
+)
 @click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="Changes listed, without --json.")
 def coerce(
     config: Path | None,
@@ -61,20 +72,20 @@ def coerce(
 ) -> None:
     """List what the rules in `coercion.rules` would change: before, after, and by which rule.
 
-    Of files and folders, as if CALLING sent them; or of what is stored, as if it came today: what was coerced or
-    corrected of it before is left aside. Nothing is changed: rules are applied to what arrives, and what is stored
-    stays as it is (`gantry correct` corrects it). Exit code 1 where something could not be read.
+    It takes files and folders, as if CALLING sent them; or stored objects, as if they arrived today: earlier coercions
+    and corrections are ignored. Nothing is changed: rules apply to arriving objects only, and stored objects stay as
+    they are (`gantry correct` corrects them). Exit code 1 if something could not be read.
 
     \b
         gantry coerce --dry-run --calling NORTH1 folder/ file.dcm
         gantry coerce --dry-run --where StudyDate=20240101- --where ModalitiesInStudy=CT
     """
     if not dry_run:
-        raise click.UsageError("give --dry-run: rules are applied to what arrives, not to what is stored already")
+        raise click.UsageError("give --dry-run: rules apply to arriving objects, not to stored ones")
     if bool(paths) == bool(conditions):
-        raise click.UsageError("give files and folders, or --where KEY=VALUE for what is stored")
+        raise click.UsageError("give files and folders, or --where KEY=VALUE for stored objects")
     if paths and not calling:
-        raise click.UsageError("say with --calling from which AE title the files would come")
+        raise click.UsageError("give --calling: the AE title that would send the files")
     listing = Listing(as_json, most)
 
     async def work(stores: Stores, settings: Settings) -> None:
@@ -104,7 +115,7 @@ def coerce(
 
 
 def rules_of(settings: Settings) -> CoercionRules:
-    """The rules in force. Raises `ConfigError` where there are none, or one is refused."""
+    """The rules in force. Raises `ConfigError` if there are none, or one is refused."""
     rules = coercion_rules(settings.coercion.rules)
     if rules is None:
         raise ConfigError("coercion.rules", None, "there is no rule; is --config right?")
@@ -113,7 +124,7 @@ def rules_of(settings: Settings) -> CoercionRules:
 
 @dataclass(frozen=True, slots=True)
 class _Sender:
-    """Who is taken for the sender; `calling` "" for whoever it was."""
+    """The assumed sender; `calling` is "" for the real one."""
 
     rules: CoercionRules
     calling: str
@@ -122,12 +133,12 @@ class _Sender:
 
     @property
     def asks_orders(self) -> bool:
-        """Whether a rule takes values from orders: of this sender, or of anybody where it is whoever it was."""
+        """Whether a rule for this sender takes values from orders; for any sender if `calling` is ""."""
         rules = self.rules.of(self.calling, self.called) if self.calling else self.rules
         return rules is not None and rules.asks_orders
 
     async def changes(self, calling: str, beginning: bytes, syntax: str) -> CoercionResult:
-        """What the rules make of an object that begins like this."""
+        """The result of the rules for an object with this beginning."""
         rules = self.rules.of(self.calling or calling, self.called)
         if rules is None:
             return CoercionResult()
@@ -139,7 +150,7 @@ class _Sender:
 
 @asynccontextmanager
 async def _orders(stores: Stores, sender: _Sender) -> AsyncIterator[OrderFinder | None]:
-    """What finds orders, all of which are read first; None where no rule asks for them."""
+    """An order finder, after all orders are read; None if no rule needs orders."""
     if not sender.asks_orders:
         yield None
         return
@@ -154,7 +165,7 @@ async def _orders(stores: Stores, sender: _Sender) -> AsyncIterator[OrderFinder 
 
 @dataclass(slots=True)
 class Listing:
-    """What is printed: a line of JSON for each change at once, or columns at the end."""
+    """The output: a line of JSON for each change at once, or columns at the end."""
 
     as_json: bool
     most: int
@@ -165,7 +176,7 @@ class Listing:
     rows: list[tuple[str, ...]] = field(default_factory=list)
 
     def add(self, name: str, changes: CoercionResult) -> None:
-        """One object, and what the rules would do to it."""
+        """Add an object, and what the rules would change in it."""
         self.objects += 1
         self.changed += any(not change.unfit for change in changes.made)
         self.changes += len(changes.made)
@@ -180,7 +191,7 @@ class Listing:
                 self.rows.append((name, change.rule, attribute, "\\".join(change.before) or "(empty)", after))
 
     def _add_orders(self, name: str, changes: CoercionResult) -> None:
-        """The rules that found no order to take values from."""
+        """Add the rules that found no order."""
         for rule, outcome in changes.orders.items():
             if outcome is OrderOutcome.FOUND:
                 continue
@@ -191,12 +202,12 @@ class Listing:
                 self.rows.append((name, rule, "(order)", "", f"({_OUTCOMES[outcome]})"))
 
     def skip(self, name: str, reason: str) -> None:
-        """One object that could not be read."""
+        """Add an object that could not be read."""
         self.unreadable += 1
         click.echo(f"{name}: {reason}", err=True)
 
     def end(self) -> None:
-        """Print what is left, and end with exit code 1 where something could not be read."""
+        """Print the rest; ends with exit code 1 if something could not be read."""
         if not self.as_json:
             if self.rows:
                 print_columns(("object", "rule", "attribute", "before", "after"), self.rows)
@@ -262,6 +273,6 @@ async def _beginning(stores: Stores, part: Part) -> bytes | None:
 
 
 def _together(page: Sequence[Location]) -> Iterator[Sequence[Location]]:
-    """A few at a time: what is read of them is in memory together."""
+    """Locations in small groups, since the data read for a group is in memory together."""
     for start in range(0, len(page), 8):
         yield page[start : start + 8]

@@ -1,4 +1,4 @@
-"""`gantry routes commit`: have a destination take responsibility for studies that are here, whenever they were sent."""
+"""`gantry routes commit`: request storage commitment from a destination for studies, whenever they were sent."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _RULE = "by hand"
 @click.command()
 @options
 @click.argument("studies", metavar="[UID...]", nargs=-1)
-@click.option("--to", "destination", required=True, metavar="AE", help="Who is asked.")
-@click.option("--where", "conditions", multiple=True, metavar="KEY=VALUE", help="Of studies; all must hold.")
+@click.option("--to", "destination", required=True, metavar="AE", help="AE title of the destination.")
+@click.option("--where", "conditions", multiple=True, metavar="KEY=VALUE", help="Condition on studies; all must hold.")
 def commit(
     config: Path | None,
     data: Path | None,
@@ -43,9 +43,10 @@ def commit(
     destination: str,
     conditions: tuple[str, ...],
 ) -> None:
-    """Ask a destination for storage commitment of studies, also of what was sent there long ago.
+    """Request storage commitment from a destination for studies, even for those sent long ago.
 
-    What it says not to have is sent there, and asked for again. Whatever comes of it is in `gantry routes list`.
+    Objects that the destination does not have are sent, and commitment is requested again. `gantry routes list` shows
+    the result.
     """
     if bool(studies) == bool(conditions):
         raise click.UsageError("name studies, or give --where KEY=VALUE")
@@ -73,7 +74,7 @@ def commit(
 
 
 async def commitment_of(index: ReadIndex, study: str, destination: str, now_us: int) -> RouteRequested:
-    """The route by which all that is there of a study is asked for. Raises `ConfigError` where there is nothing."""
+    """A route that requests commitment for all instances of a study. Raises `ConfigError` if there are none."""
     query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
     receipts: list[str] = []
     async for page in index.locate(query):

@@ -1,4 +1,4 @@
-"""`gantry conflicts`: what one SOP Instance UID means, fetched and compared."""
+"""`gantry conflicts`: the objects that share one SOP Instance UID, fetched and compared."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _LONGEST = 64
 @options
 @click.argument("uids", metavar="[UID…]", nargs=-1)
 @click.option("--fetch", "folder", type=click.Path(file_okay=False, path_type=Path), help="Write every object here.")
-@click.option("--compare", "comparing", is_flag=True, help="Say which attributes differ, and whether the pixels do.")
+@click.option("--compare", "comparing", is_flag=True, help="Show which attributes differ, and whether the pixels do.")
 def conflicts(
     config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], folder: Path | None, comparing: bool
 ) -> None:
     """List the SOP Instance UIDs that mean more than one object, with all their objects; or these UIDs only.
 
-    Either an instance was sent again with other bytes: the first stays current, the others are kept aside. Or two
-    series have an instance of one UID: both can be found and fetched. Nothing is lost, and nothing happens by itself:
+    Either an instance was sent again with other bytes: the first one stays current, the others are kept aside. Or two
+    series have an instance with the same UID: both can be found and fetched. Nothing is lost, and nothing changes until
     `gantry choose` decides which one is current.
 
-    --compare reads the objects, and compares each with the first one that is current: as they were received, whatever
-    was corrected since. Exit code 1 where one could not be read, or a UID that was given is not in conflict.
+    --compare reads the objects as received, without corrections, and compares each with the first current one. Exit
+    code 1 if one could not be read, or a given UID is not in conflict.
     """
     keep = nullcontext(str(folder)) if folder is not None else tempfile.TemporaryDirectory(prefix="gantry-")
 
@@ -64,7 +64,7 @@ def conflicts(
 
 
 def _remove(files: Sequence[Path | None]) -> None:
-    """Of one UID after the other: thousands of them may be in conflict."""
+    """Remove the files of a UID before those of the next are fetched, since thousands may be in conflict."""
     for file in files:
         if file is not None:
             file.unlink(missing_ok=True)
@@ -80,7 +80,7 @@ async def _fetched(stores: Stores, side: ConflictSide, folder: Path) -> Path | N
 
 
 class _Listing:
-    """What is printed, for each UID at once."""
+    """The output, printed after each UID."""
 
     def __init__(self, as_json: bool, keeps: bool, comparing: bool) -> None:
         self._as_json = as_json
@@ -90,7 +90,7 @@ class _Listing:
         self._failed = False
 
     def add(self, conflict: Sequence[ConflictSide], files: Sequence[Path | None]) -> None:
-        """One UID, and the files of its sides where they were fetched; None for one that could not be read."""
+        """Print one UID, with the files of its sides if they were fetched; None for a file that could not be read."""
         self._seen.add(conflict[0].sop_instance_uid)
         first = next((number for number, side in enumerate(conflict) if side.current), 0)
         for number, (side, file) in enumerate(zip(conflict, files, strict=True)):
@@ -132,7 +132,7 @@ class _Listing:
             click.echo(f"    pixels: {printable(compared.pixels)}")
 
     def end(self, uids: Sequence[str]) -> None:
-        """Say how many there were, and end with exit code 1 where something failed."""
+        """Print the number of conflicts; ends with exit code 1 if something failed."""
         for uid in uids:
             if uid not in self._seen:
                 click.echo(f"{uid}: not in conflict", err=True)

@@ -1,4 +1,4 @@
-"""The commands that correct: `gantry correct`, `uncorrect`, `assign`, `merge`, `unmerge`, `change-id` and `history`."""
+"""Commands for corrections: `gantry correct`, `uncorrect`, `assign`, `merge`, `unmerge`, `change-id` and `history`."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ from gantry.services.process.stores import Stores
 from gantry.services.requester import Requester, this_user
 
 Step = Callable[[CorrectionDesk], Awaitable[CorrectionResult]]
-_issuer = click.option("--issuer", default="", metavar="ISSUER", help="Issuer of that Patient ID, where there is one.")
+_issuer = click.option("--issuer", default="", metavar="ISSUER", help="Issuer of that Patient ID, if it has one.")
 
 
 @click.command()
 @options
 @click.argument("uids", metavar="[STUDY [SERIES]]", nargs=-1)
-@click.option("--patient", default="", metavar="ID", help="Correct this patient, in all studies, also those that come.")
+@click.option("--patient", default="", metavar="ID", help="Correct this patient in all studies, including later ones.")
 @_issuer
-@click.option("--set", "values", multiple=True, metavar="KEYWORD=VALUE", help="An attribute; without value: empty it.")
+@click.option(
+    "--set", "values", multiple=True, metavar="KEYWORD=VALUE", help="An attribute; empty it if VALUE is left out."
+)
 @reason_option
 def correct(
     config: Path | None,
@@ -51,8 +53,8 @@ def correct(
 ) -> None:
     """Correct attributes of a study, of one series of it, or of a patient.
 
-    Everybody finds and gets what was corrected from then on; the stored bytes stay as they are, and Original Attributes
-    Sequence says what was there before. It can be taken back: of a study with `gantry uncorrect`, of a patient with
+    From then on everybody finds and gets the corrected values; the stored bytes stay as they are, and Original
+    Attributes Sequence has the previous values. Undo it for a study with `gantry uncorrect`, for a patient with
     `gantry unmerge ID --correction CORRECTION`.
 
     \b
@@ -75,7 +77,7 @@ def correct(
 @click.argument("correction")
 @reason_option
 def uncorrect(config: Path | None, data: Path | None, as_json: bool, study: str, correction: str, reason: str) -> None:
-    """Take back a correction of a study; `gantry history STUDY` lists their ids."""
+    """Undo a correction of a study; `gantry history STUDY` lists the ids."""
     requester = _requester(reason)
     _step(
         config, data, as_json, study, lambda desk: desk.withdraw_from_study(study, correction, requester), "taken back"
@@ -85,14 +87,14 @@ def uncorrect(config: Path | None, data: Path | None, as_json: bool, study: str,
 @click.command()
 @options
 @click.argument("study")
-@click.option("--patient", required=True, metavar="ID", help="The patient that the study is of.")
+@click.option("--patient", required=True, metavar="ID", help="The right patient of the study.")
 @_issuer
 @reason_option
 def assign(
     config: Path | None, data: Path | None, as_json: bool, study: str, patient: str, issuer: str, reason: str
 ) -> None:
-    """Make a study one of another patient: the wrong one was chosen at the modality. It shows the demographics of that
-    patient, if the patient is known. Taken back with `gantry uncorrect`."""
+    """Assign a study to another patient, if the wrong one was chosen at the modality. The study then shows the
+    demographics of that patient, if the patient is known. Undo it with `gantry uncorrect`."""
     requester, identity = _requester(reason), _identity(patient, issuer)
     _step(config, data, as_json, study, lambda desk: desk.assign_study(study, identity, requester))
 
@@ -114,7 +116,7 @@ def merge(
     issuer: str,
     reason: str,
 ) -> None:
-    """Merge a patient into another one: all studies of PRIOR, and all that come, are of the other from then on.
+    """Merge a patient into another one: from then on all studies of PRIOR, including later ones, belong to the other.
 
     \b
         gantry merge P1 --into P2 --reason "the same person"
@@ -128,7 +130,7 @@ def merge(
 @options
 @click.argument("prior")
 @click.option("--prior-issuer", default="", help="Issuer of the prior Patient ID, where there is one.")
-@click.option("--to", "new", required=True, metavar="ID", help="The new Patient ID; that of nobody yet.")
+@click.option("--to", "new", required=True, metavar="ID", help="The new Patient ID, which no patient has yet.")
 @_issuer
 @reason_option
 def change_id(
@@ -141,7 +143,7 @@ def change_id(
     issuer: str,
     reason: str,
 ) -> None:
-    """Give a patient another Patient ID, in all studies and those that come. Taken back with `gantry unmerge`."""
+    """Change a Patient ID in all studies, including later ones. Undo it with `gantry unmerge`."""
     requester, patient, other = _requester(reason), _identity(prior, prior_issuer), _identity(new, issuer)
     _step(config, data, as_json, prior, lambda desk: desk.rename(patient, other, requester))
 
@@ -155,8 +157,8 @@ def change_id(
 def unmerge(
     config: Path | None, data: Path | None, as_json: bool, patient: str, issuer: str, correction: str, reason: str
 ) -> None:
-    """Take back a merge or a change of ID of PATIENT (the prior one), or with --correction a correction of a patient:
-    everything is what it was before."""
+    """Undo a merge or a change of ID of PATIENT (the prior one), or with --correction a correction of a patient: all
+    values are as before."""
     requester, identity = _requester(reason), _identity(patient, issuer)
     _step(
         config,
@@ -183,8 +185,8 @@ def history(
     issuer: str,
     moment: datetime | None,
 ) -> None:
-    """What was corrected of a study, when, by whom and why, and what it is shown as; or was at an earlier time. With
-    --patient what was corrected of a patient, and whom it was merged into, also of one without a study here."""
+    """Show the corrections of a study: what, when, by whom and why, and its values now, or at an earlier time. With
+    --patient, show the corrections and merges of a patient, also of a patient without a study here."""
     until = None if moment is None else int(moment.replace(tzinfo=UTC).timestamp() * 1e6)
     if bool(study) == bool(patient):
         raise click.UsageError("give a STUDY or a --patient")
@@ -271,7 +273,7 @@ def _identity(patient: str, issuer: str) -> PatientIdentity:
 
 
 def values_option_of(options: tuple[str, ...]) -> dict[str, Any]:
-    """Attributes as `--set` takes them, in the DICOM JSON model. Raises `click.BadParameter`."""
+    """The attributes given by `--set`, in the DICOM JSON model. Raises `click.BadParameter`."""
     values: dict[str, Any] = {}
     for option in options:
         keyword, equals, text = option.partition("=")
@@ -294,7 +296,7 @@ def _step(
             made = await step(desk)
         except (NotFound, NotUnderstood, Conflicting) as error:
             raise ConfigError(subject, None, str(error)) from error
-        state = word if made.settled else "on the log; the indexers are behind or not running, and follow"
+        state = word if made.settled else "published; the indexers are behind or not running, and will apply it"
         values = {"correction": made.correction, "settled": made.settled}
         show(as_json, values, ("correction", "state"), [(made.correction, state)])
 

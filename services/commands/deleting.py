@@ -1,4 +1,4 @@
-"""`gantry delete --where`: what matches a rule is listed, confirmed, and deleted with a progress bar."""
+"""`gantry delete --where`: lists the studies that match, asks, and deletes them with a progress bar."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Deleting:
-    """What a person asked for."""
+    """A deletion that a person requested."""
 
     requester: Requester
     rules: Sequence[str]
@@ -71,7 +71,7 @@ class Deleting:
         rows = [
             ("studies deleted", str(result.studies)),
             ("receipts", str(result.receipts)),
-            ("gone already", str(result.gone)),
+            ("deleted already", str(result.gone)),
             *(("held or retained, not deleted", uid) for uid in result.held),
         ]
         show(self.as_json, asdict(result), ("delete", "result"), list(rows))
@@ -80,13 +80,13 @@ class Deleting:
 
 
 def query_of(rules: Sequence[str], attributes: AttributeTable) -> Query:
-    """The studies that rules match. A rule that would be ignored is refused: it would match more than was meant.
-    Raises `click.UsageError`."""
+    """A query for the studies that match. A rule that would be ignored is refused, since the query would match more
+    than intended. Raises `click.UsageError`."""
     pairs = [rule.split("=", 1) for rule in rules]
     if bad := next((pair[0] for pair in pairs if len(pair) < 2 or not pair[1].strip("*?")), None):
-        raise click.UsageError(f"--where {bad}: a rule is KEY=VALUE, and a value says which")
+        raise click.UsageError(f"--where {bad}: a rule is KEY=VALUE with a value")
     if len({key for key, _ in pairs}) < len(pairs):
-        raise click.UsageError("--where: a key is there twice; several values of one key are separated by \\")
+        raise click.UsageError("--where: a key is given twice; several values of one key are separated by \\")
     try:
         search = search_of(Match(Resource.SEARCH_STUDIES), [(key, value) for key, value in pairs], attributes)
     except (HttpProblem, GantryError) as error:

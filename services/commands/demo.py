@@ -1,7 +1,7 @@
 """`gantry demo`: the whole archive at work on real files, and every byte compared.
 
-Starts an archive in a temporary folder and a second AE, and does over real associations what a hospital does: store,
-search at every level, fetch (C-GET), move (C-MOVE), storage commitment.
+Starts an archive in a temporary folder and a second AE, and performs over real associations what a hospital does:
+store, search at every level, fetch (C-GET), move (C-MOVE), storage commitment.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gantry.services.roles import EVERY
 
 
 class _Quiet:
-    """An observer of the second AE that has nothing to tell, and lets everybody in."""
+    """The second AE's observer, which logs nothing, and its admission, which admits everybody."""
 
     def admit(self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str) -> None:
         return None
@@ -73,7 +73,7 @@ def demo(paths: tuple[Path, ...]) -> None:
 
 
 def _choose(paths: Sequence[Path]) -> tuple[list[DemoObject], list[Skipped]]:
-    """The files an archive can keep, one per SOP Instance UID."""
+    """The files that an archive can store, one per SOP Instance UID."""
     objects: dict[str, DemoObject] = {}
     left_out: list[Skipped] = []
     for path in paths:

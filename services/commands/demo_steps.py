@@ -1,4 +1,4 @@
-"""The steps of `gantry demo`: each asks the archive over a real association and counts what is as it should be."""
+"""The steps of `gantry demo`: each uses a real association with the archive, and counts correct results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DemoObject:
 
 @dataclass(slots=True)
 class DemoReport:
-    """One row per step: what, how many of how many, and whether that is all of them."""
+    """One row per step: its name, how many of how many succeeded, and whether all did."""
 
     rows: list[tuple[str, str, str]] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ class DemoReport:
 
 @dataclass(frozen=True, slots=True)
 class DemoRun:
-    """Whom to ask, where files go, what to work with, and the second AE's folder."""
+    """The archive, the folder for files, the objects, and the second AE's folder."""
 
     peer: Peer
     folder: Path
@@ -58,7 +58,7 @@ class DemoRun:
     clock: Clock
 
     async def steps(self, report: DemoReport) -> None:
-        """Do all of it, a row each."""
+        """Run all steps, with a row for each."""
         steps = (
             ("store (C-STORE)", self._store),
             ("searchable", self._searchable),
@@ -177,7 +177,7 @@ def data_set(path: Path, offset: int) -> bytes:
 
 
 def made(folder: Path) -> Path:
-    """The folder, made where it is not there."""
+    """The folder, created if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -190,13 +190,13 @@ def by_study(objects: list[DemoObject]) -> dict[str, list[DemoObject]]:
 
 
 def equal(objects: list[DemoObject], received: Sequence[Path]) -> int:
-    """How many data sets are among the received files byte for byte."""
+    """How many data sets were received byte for byte."""
     files = {path.stem: path for path in received}
     equal = 0
     for o in objects:
         path = files.get(o.scan.sop_instance_uid)
         if path is None:
-            click.echo(f"gantry: {o.file.path.name} did not come back", err=True)
+            click.echo(f"gantry: {o.file.path.name} was not received", err=True)
             continue
         ours = data_set(o.file.path, o.file.offset)
         whole = path.read_bytes()
@@ -204,5 +204,5 @@ def equal(objects: list[DemoObject], received: Sequence[Path]) -> int:
         if ours == theirs:
             equal += 1
         else:
-            click.echo(f"gantry: {o.file.path.name} came back different", err=True)
+            click.echo(f"gantry: {o.file.path.name} was received with other bytes", err=True)
     return equal

@@ -1,4 +1,4 @@
-"""`gantry destroy`: an archive ends for good."""
+"""`gantry destroy`: deletes an archive for good."""
 
 from __future__ import annotations
 
@@ -38,17 +38,15 @@ _MOST_SHOWN = 5
 @click.command()
 @options
 @reason_option
-@click.option(
-    "--dry-run", is_flag=True, help="Say what would be destroyed and what stands in the way; destroy nothing."
-)
+@click.option("--dry-run", is_flag=True, help="Show what would be destroyed and what prevents it; destroy nothing.")
 @click.option("--yes", "confirmed", metavar="AE_TITLE", help="Do not ask: this is the archive's AE title.")
 def destroy(
     config: Path | None, data: Path | None, as_json: bool, reason: str, dry_run: bool, confirmed: str | None
 ) -> None:
     """Destroy this archive for good: its keys, its objects, its event log, its index, its audit trail.
 
-    Nobody can undo this. It is refused while a hold stands or a process of the archive runs. What was broken off goes
-    on when the command is given again. Other archives in the same bucket, brokers and nodes are not touched.
+    Nobody can undo this. It is refused while a hold is in force or a process of the archive runs. If it is interrupted,
+    run it again to continue. Other archives in the same bucket, brokers and nodes are not touched.
 
     \b
         gantry destroy --config north.yaml --reason "contract ended, images handed over" --dry-run
@@ -62,7 +60,7 @@ def destroy(
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
     except GantryError as error:
-        raise click.ClickException(f"{error}; run it again when that is mended") from error
+        raise click.ClickException(f"{error}; fix that, and run it again") from error
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {os.strerror(error.errno or 0).lower()}") from error
 
@@ -77,7 +75,7 @@ async def _destroy(
             opened.push_async_callback(store.close)
         begun = bool([stat async for stat in blobs[HOT].list(DESTROYED)])
         if begun:
-            click.echo("it was begun before, and goes on", err=True)
+            click.echo("it was begun before, and continues", err=True)
         else:
             await _look(settings, clock)
         _say_what_goes(settings)
@@ -100,7 +98,7 @@ async def _destroy(
 
 
 async def _look(settings: Settings, clock: SystemClock) -> None:
-    """Say what there is. Raises `click.ClickException` where it may not be destroyed."""
+    """Print what the archive holds. Raises `click.ClickException` if it must not be destroyed."""
     stores = await open_stores(settings, clock)
     try:
         counts = await stores.index.count(DEFAULT_PARTITION)
@@ -110,7 +108,7 @@ async def _look(settings: Settings, clock: SystemClock) -> None:
         held = [holder async for page in stores.index.held(DEFAULT_PARTITION) for holder in page]
         if held:
             raise click.ClickException(
-                f"holds stand on {counted(len(held), 'study or patient', 'studies and patients')}: "
+                f"holds are in force on {counted(len(held), 'study or patient', 'studies and patients')}: "
                 "see `gantry hold list`, and release them first"
             )
         running = await _running(stores, settings, clock)
@@ -124,7 +122,7 @@ async def _look(settings: Settings, clock: SystemClock) -> None:
 
 
 async def _running(stores: Stores, settings: Settings, clock: SystemClock) -> list[str]:
-    """Processes that were heard of and did not end."""
+    """Processes that have reported and have not ended."""
     silent_after = max(settings.upkeep.report_every * 3 + 5, 30.0)
     fleet = Fleet()
     await TopicReader(stores.log, TOPICS[ProcessReported].name, clock, silent_after * 2, fleet.take).read()
@@ -147,7 +145,7 @@ def _say_what_goes(settings: Settings) -> None:
 
 
 def _not_reached(settings: Settings) -> str:
-    """What lies at the doors: they have no stores, and may run on other machines with settings of their own."""
+    """A reminder of the spools at doors, which have no stores and may run on other machines with other settings."""
     spool = settings.door.shadow.spool
     named = f": {spool}, and likewise" if spool is not None else ""
     return (
@@ -159,14 +157,14 @@ def _require_name(settings: Settings, confirmed: str | None) -> None:
     title = settings.dimse.ae_title
     answer = confirmed
     if answer is None:
-        answer = click.prompt(f"Nobody can undo this. Type the AE title {title} to go on", err=True)
+        answer = click.prompt(f"Nobody can undo this. Type the AE title {title} to continue", err=True)
     if answer != title:
         raise click.ClickException(f"{answer} is not the AE title of this archive; nothing was destroyed")
 
 
 def _progress(store: str, gone: int) -> None:
     if sys.stderr.isatty():
-        click.echo(f"\r{store}: {gone} objects gone", nl=False, err=True)
+        click.echo(f"\r{store}: {gone} objects removed", nl=False, err=True)
 
 
 def _show(settings: Settings, done: Destroyed, as_json: bool) -> None:
@@ -176,10 +174,10 @@ def _show(settings: Settings, done: Destroyed, as_json: bool) -> None:
     rows = [("archive", settings.dimse.ae_title), ("reason", done.reason), ("begun", f"{done.begun_at}, by {done.by}")]
     rows += [("ended", done.ended_at), ("data keys", str(done.data_keys))]
     if done.key_file:
-        rows.append(("key file", f"{done.key_file} is overwritten and gone"))
+        rows.append(("key file", f"{done.key_file} is overwritten and removed"))
     rows += [(f"objects, {name}", str(count)) for name, count in done.objects.items()]
     rows += [("topics or files of the log", str(done.log)), ("indices or files of the index", str(done.index))]
     print_table(("destroyed", ""), rows)
     if settings.encryption.kms_key is not None:
         key = settings.encryption.kms_key
-        click.echo(f"its data keys are gone; the key {key} is the key service's: have it delete it", err=True)
+        click.echo(f"its data keys are removed; delete the key {key} in the key service", err=True)

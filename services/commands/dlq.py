@@ -1,4 +1,4 @@
-"""`gantry dlq`: events that a consumer group could not apply, and what a person decides about them."""
+"""`gantry dlq`: lists, replays and discards events that a consumer group could not apply."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from gantry.services.requester import this_user
 from gantry.services.whereabouts.words import moment
 
 _letters = click.argument("letters", metavar="[LETTER...]", nargs=-1)
-_group = click.option("--group", help="Only those of one consumer group, as `indexer`.")
-_all_open = click.option("--all", "every", is_flag=True, help="All that are open, instead of naming them.")
+_group = click.option("--group", help="Only letters of one consumer group, such as `indexer`.")
+_all_open = click.option("--all", "every", is_flag=True, help="All open letters, instead of naming them.")
 
 
 @click.group()
 def dlq() -> None:
     """Dead letters: events that a consumer group could not apply.
 
-    The object that an event tells of is in the object store; it is the group that has not done its part with it. Mend
-    the cause, then replay the letter; or discard it. Letters are listed for 30 days.
+    The object of such an event is in the object store; only the group has not processed it. Fix the cause, then replay
+    the letter; or discard it. Letters are listed for 30 days.
     """
 
 
 @dlq.command("list")
 @options
 @_group
-@click.option("--all", "every", is_flag=True, help="Also those that were replayed or discarded.")
+@click.option("--all", "every", is_flag=True, help="Include letters that were replayed or discarded.")
 def list_letters(config: Path | None, data: Path | None, as_json: bool, group: str | None, every: bool) -> None:
     """List open dead letters, the oldest first."""
 
@@ -74,7 +74,7 @@ def _row(letter: Letter) -> tuple[str, ...]:
 @options
 @click.argument("letter", metavar="LETTER")
 def show_letter(config: Path | None, data: Path | None, as_json: bool, letter: str) -> None:
-    """Show one dead letter: what failed, of which instance, why, and what was decided."""
+    """Show one dead letter: what failed, for which instance, why, and what was decided."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         ledger = await DeadLetters(stores.log, SystemClock()).ledger()
@@ -99,7 +99,9 @@ def show_letter(config: Path | None, data: Path | None, as_json: bool, letter: s
 @_letters
 @_group
 @_all_open
-@click.option("--wait", type=float, default=10.0, show_default=True, help="Seconds to wait for the group, a letter.")
+@click.option(
+    "--wait", type=float, default=10.0, show_default=True, help="Seconds to wait for the group, for each letter."
+)
 def replay(
     config: Path | None,
     data: Path | None,
@@ -109,10 +111,10 @@ def replay(
     every: bool,
     wait: float,
 ) -> None:
-    """Publish events again, so that their group handles them again; services go on meanwhile.
+    """Publish events again, so that their group processes them again; services keep running.
 
-    Other groups that read the topic see the event twice, which changes nothing. Exit code 1 where an event failed once
-    more: it is a new dead letter then.
+    Other groups that read the topic see the event twice, which changes nothing. Exit code 1 if an event failed again:
+    it is then a new dead letter.
     """
     _require_choice(letters, every)
 
@@ -140,7 +142,7 @@ def _say_replayed(replayed: Replayed, group: str, as_json: bool) -> None:
     elif replayed.handled:
         click.echo(f"{replayed.letter}: handled by {group}")
     else:
-        click.echo(f"{replayed.letter}: published; {group} is behind or not running, and handles it when it can")
+        click.echo(f"{replayed.letter}: published; {group} is behind or not running, and will handle it later")
 
 
 @dlq.command()
@@ -148,7 +150,7 @@ def _say_replayed(replayed: Replayed, group: str, as_json: bool) -> None:
 @_letters
 @_group
 @_all_open
-@click.option("--reason", required=True, callback=one_line, help="Why; kept for ever, so no patient's name.")
+@click.option("--reason", required=True, callback=one_line, help="The reason; kept for ever, so no patient's name.")
 def discard(
     config: Path | None,
     data: Path | None,
@@ -158,7 +160,7 @@ def discard(
     every: bool,
     reason: str,
 ) -> None:
-    """Decide that events are not to be applied. Objects that they tell of stay in the object store."""
+    """Decide that events are not to be applied. Their objects stay in the object store."""
     _require_choice(letters, every)
 
     async def work(stores: Stores, settings: Settings) -> None:
@@ -173,11 +175,11 @@ def discard(
 
 def _require_choice(letters: tuple[str, ...], every: bool) -> None:
     if bool(letters) == every:
-        raise click.UsageError("name letters, or say --all for all that are open")
+        raise click.UsageError("name letters, or give --all for all open ones")
 
 
 def _chosen(ledger: LetterLedger, names: tuple[str, ...], group: str | None) -> list[DeadLetter]:
-    """The letters that were named, or all open ones; of one group where it is given."""
+    """The named letters, or all open ones; only those of `group` if it is given."""
     if names:
         letters = [_named(ledger, name) for name in dict.fromkeys(names)]
     else:

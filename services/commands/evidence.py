@@ -1,4 +1,4 @@
-"""`gantry evidence`: signed statements of what was sealed, and whether it is still so."""
+"""`gantry evidence`: signed statements of sealed segments, and their verification."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ _public = click.option(
     "key_files",
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
     multiple=True,
-    help="PEM file of a key whose signatures count; several of keys that followed each other. "
-    "By default that of `audit.evidence_key`.",
+    help="PEM file of a key whose signatures are accepted; several if the key was replaced. "
+    "By default `audit.evidence_key`.",
 )
 
 
 @click.group()
 def evidence() -> None:
-    """Signed statements of everything that was sealed: events, and audit records (docs/audit.md).
+    """Signed statements of all sealed segments: events, and audit records (docs/audit.md).
 
-    The indexer role makes one every `audit.evidence_every` seconds where `audit.evidence_key` is set.
+    If `audit.evidence_key` is set, the indexer role makes one every `audit.evidence_every` seconds.
     """
 
 
 @evidence.command(name="new-key")
 @click.argument("file", type=_FILE)
 def new_key(file: Path) -> None:
-    """Make a key pair: FILE for the archive, FILE.pub for the auditor."""
+    """Create a key pair: FILE for the archive, FILE.pub for the auditor."""
     key = OKPKey.generate_key("Ed25519", auto_kid=False)
     try:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as private:
@@ -57,13 +57,13 @@ def new_key(file: Path) -> None:
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror or error}") from error
     click.echo(f"{file}: keep it secret; name it in `audit.evidence_key`")
-    click.echo(f"{public}: for whoever checks; its kid is {key.thumbprint()}")
+    click.echo(f"{public}: for the auditor; its kid is {key.thumbprint()}")
 
 
 @evidence.command(name="state")
 @options
 def state_(config: Path | None, data: Path | None, as_json: bool) -> None:
-    """State now what was sealed since the last statement."""
+    """Make a statement now of what was sealed since the last one."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         clock = SystemClock()
@@ -76,9 +76,9 @@ def state_(config: Path | None, data: Path | None, as_json: bool) -> None:
 @evidence.command(name="list")
 @options
 @_public
-@click.option("--last", type=click.IntRange(1), default=24, show_default=True, help="So many.")
+@click.option("--last", type=click.IntRange(1), default=24, show_default=True, help="How many.")
 def list_(config: Path | None, data: Path | None, as_json: bool, key_files: tuple[Path, ...], last: int) -> None:
-    """List the newest statements, with the digests to note."""
+    """List the newest statements, with the digests to write down."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         public = _keys(key_files, settings)
@@ -91,11 +91,11 @@ def list_(config: Path | None, data: Path | None, as_json: bool, key_files: tupl
 @evidence.command()
 @options
 @_public
-@click.option("--noted", multiple=True, help="A digest that was noted earlier: it has to be there still.")
+@click.option("--noted", multiple=True, help="A digest that was written down earlier: it must still exist.")
 @click.option(
     "--removed-before",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="Audit records older than this day (UTC) may be gone: a rule of the bucket removes them.",
+    help="Audit records older than this day (UTC) may be missing: a rule of the bucket removes them.",
 )
 def verify(
     config: Path | None,
@@ -105,10 +105,10 @@ def verify(
     noted: tuple[str, ...],
     removed_before: datetime | None,
 ) -> None:
-    """Compare all statements with each other, and with what lies in the object store.
+    """Compare all statements with each other, and with the object store.
 
-    Reads every sealed segment. Exit code 1 where anything was changed, removed or added. Run `gantry reconcile` and
-    `gantry verify` to compare the index and the objects with what is sealed.
+    Reads every sealed segment. Exit code 1 if anything was changed, removed or added. Run `gantry reconcile` and
+    `gantry verify` to compare the index and the objects with the sealed events.
     """
 
     async def work(stores: Stores, settings: Settings) -> None:
@@ -127,7 +127,7 @@ def verify(
 
 def _signing_keys(settings: Settings) -> list[OKPKey]:
     if settings.audit.evidence_key is None:
-        raise ConfigError("audit.evidence_key", None, "no key is set; `gantry evidence new-key FILE` makes one")
+        raise ConfigError("audit.evidence_key", None, "no key is set; `gantry evidence new-key FILE` creates one")
     return signing_keys(settings.audit.evidence_key)
 
 
@@ -173,7 +173,7 @@ def _show(done: Examined, as_json: bool) -> None:
         ("removed by a rule, as allowed", done.removed),
         ("not stated yet", done.waiting),
         ("changed, removed or added", done.wrong),
-        ("digest to note", done.head or "-"),
+        ("digest to write down", done.head or "-"),
     ]
     show(as_json, asdict(done), ("evidence", "result"), rows)
     for key, words in [] if as_json else done.findings:

@@ -1,4 +1,4 @@
-"""`gantry health`: asks the process on this machine how it is; what a container's HEALTHCHECK runs.
+"""`gantry health`: the health check of the process on this machine, for a container's HEALTHCHECK.
 
 Imports next to nothing: it runs every few seconds in every container.
 """
@@ -17,11 +17,11 @@ _SECONDS = 4.0
 
 @click.command()
 @click.option("--port", type=int, help="Its HTTP port (default: GANTRY_HTTP__PORT or 8080, and those of single roles).")
-@click.option("--ready", is_flag=True, help="Ask whether it takes new work and its stores answer, not only for life.")
+@click.option("--ready", is_flag=True, help="Check readiness: whether it accepts new work and its stores answer.")
 def health(port: int | None, ready: bool) -> None:
-    """Ask the archive or the door on this machine how it is. Exit code 0 if well, 1 if not.
+    """Check the health of the archive or the door on this machine. Exit code 0 if healthy, 1 if not.
 
-    For a HEALTHCHECK: whatever role a container plays, its process answers on one of the ports of the roles.
+    For a HEALTHCHECK: whatever role a container has, its process answers on one of the ports of the roles.
     """
     answer = "nothing answers"
     for candidate in [port] if port else ports():
@@ -34,13 +34,13 @@ def health(port: int | None, ready: bool) -> None:
 
 
 def ports() -> range:
-    """The HTTP ports that a process on this machine may have, whatever role it plays."""
+    """The HTTP ports that a process on this machine may have, for all roles."""
     base = int(os.environ.get("GANTRY_HTTP__PORT") or 8080)
     return range(base, base + _ROLES)
 
 
 def ask(port: int, path: str) -> tuple[int, str]:
-    """Status and body; status 0 where nothing answers."""
+    """Status and body; status 0 if nothing answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
     try:
         connection.request("GET", path)

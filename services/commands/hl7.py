@@ -1,4 +1,4 @@
-"""`gantry hl7`: messages are checked and sent; those in quarantine are looked at, repaired, replayed or discarded."""
+"""`gantry hl7`: checks and sends messages; shows, repairs, replays or discards those in quarantine."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ from gantry.services.whereabouts.words import moment
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _config = click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="GANTRY_CONFIG")
-_tls = click.option("--tls", is_flag=True, help="Speak TLS, with what the settings' `tls` says.")
+_tls = click.option("--tls", is_flag=True, help="Speak TLS, as in the settings' `tls`.")
 _timeout = click.option("--timeout", type=float, default=30.0, show_default=True, help="Seconds for an answer.")
 
 
 @click.group()
 def hl7() -> None:
-    """HL7 version 2 messages: check a file, send it; look at what could not be applied."""
+    """HL7 version 2 messages: check a file, send it; show messages that could not be applied."""
 
 
 @hl7.command()
 @_config
 @click.argument("file", type=_FILE)
 def check(config: Path | None, file: Path) -> None:
-    """Say what the messages in FILE would do here, with the profiles of --config, without doing it.
+    """Show what the messages in FILE would do here, with the profiles of --config, without doing it.
 
-    Exit code 1 where one of them would not be applied.
+    Exit code 1 if one of them would not be applied.
     """
     settings = _settings(config)
     profiles, refused = profiles_in(settings.hl7), False
@@ -79,7 +79,7 @@ def check(config: Path | None, file: Path) -> None:
 def send(config: Path | None, file: Path, address: str, tls: bool, timeout: float) -> None:
     """Send the messages in FILE, one after the other, and print how each is answered.
 
-    Exit code 1 where one is not accepted, 2 where there is no answer.
+    Exit code 1 if one is not accepted, 2 if there is no answer.
     """
     host, port = _address(address)
     answers = _sent(_settings(config), messages_in(file.read_bytes()), host, port, tls, timeout)
@@ -90,13 +90,13 @@ def send(config: Path | None, file: Path, address: str, tls: bool, timeout: floa
 def quarantine() -> None:
     """Messages that could not be applied; their sender was answered AE.
 
-    Mend the cause, or the message, and replay it; or discard it. They are kept for 30 days.
+    Fix the cause, or the message, and replay it; or discard it. They are kept for 30 days.
     """
 
 
 @quarantine.command("list")
 @options
-@click.option("--all", "every", is_flag=True, help="Also those that were applied later, or discarded.")
+@click.option("--all", "every", is_flag=True, help="Include messages that were applied later, or discarded.")
 def list_messages(config: Path | None, data: Path | None, as_json: bool, every: bool) -> None:
     """List messages in quarantine, the oldest first."""
 
@@ -124,7 +124,7 @@ def _row(message: Quarantined) -> tuple[str, ...]:
 @options
 @click.argument("name", metavar="MESSAGE")
 def show_message(config: Path | None, data: Path | None, as_json: bool, name: str) -> None:
-    """Print a message as it came, its problems before it on standard error.
+    """Print a message as received, and before it, on standard error, its problems.
 
     `gantry hl7 quarantine show ID > message.hl7` gives a file to edit and replay.
     """
@@ -138,7 +138,7 @@ def show_message(config: Path | None, data: Path | None, as_json: bool, name: st
         for problem in message.problems:
             click.echo(problem, err=True)
         text = ledger.text(message.id).replace(b"\r\n", b"\r").replace(b"\r", b"\n")
-        if sys.stdout.isatty():  # a file gets every byte; a terminal would obey some of them
+        if sys.stdout.isatty():  # a file gets every byte; a terminal would execute control characters
             text = "\n".join(map(printable, text.decode("utf-8", "replace").split("\n"))).encode()
         sys.stdout.buffer.write(text)
 
@@ -149,7 +149,9 @@ def show_message(config: Path | None, data: Path | None, as_json: bool, name: st
 @options
 @click.argument("name", metavar="MESSAGE")
 @click.option("--file", type=_FILE, help="Send this repaired message in its place.")
-@click.option("--to", "address", metavar="HOST:PORT", help="The MLLP port; else that of the settings on this machine.")
+@click.option(
+    "--to", "address", metavar="HOST:PORT", help="The MLLP port; by default that of the settings, on this machine."
+)
 @_tls
 @_timeout
 def replay_message(
@@ -162,9 +164,10 @@ def replay_message(
     tls: bool,
     timeout: float,
 ) -> None:
-    """Send a message again, as it came or repaired, and print how it is answered.
+    """Send a message again, as received or repaired, and print the answer.
 
-    Keep its control ID (MSH-10): then it leaves the quarantine when it is accepted. Exit code as of `gantry hl7 send`.
+    Keep its control ID (MSH-10), so that it leaves the quarantine when it is accepted. Exit codes as for `gantry hl7
+    send`.
     """
 
     async def work(stores: Stores, settings: Settings) -> None:
@@ -175,7 +178,7 @@ def replay_message(
     run(config, data, work, any_index=True)
     settings = _settings(config)
     if address is None and settings.hl7.port is None:
-        raise click.UsageError("give --to HOST:PORT: the settings name no hl7.port")
+        raise click.UsageError("give --to HOST:PORT: the settings have no hl7.port")
     host, port = _address(address or f"127.0.0.1:{settings.hl7.port}")
     messages = messages_in(file.read_bytes()) if file is not None else texts
     answers = _sent(settings, messages, host, port, tls or (address is None and settings.hl7.tls), timeout, as_json)
@@ -185,7 +188,7 @@ def replay_message(
 @quarantine.command("discard")
 @options
 @click.argument("names", metavar="MESSAGE...", nargs=-1, required=True)
-@click.option("--reason", required=True, callback=one_line, help="Why; without a patient's name.")
+@click.option("--reason", required=True, callback=one_line, help="The reason, without a patient's name.")
 def discard_message(config: Path | None, data: Path | None, as_json: bool, names: tuple[str, ...], reason: str) -> None:
     """Decide that messages are not to be applied."""
 
@@ -221,7 +224,7 @@ def _sent(
 
 
 async def _answer(client: MllpClient, message: bytes) -> Acknowledged:
-    """The answer to a message: the application acknowledgement, where one follows in enhanced mode."""
+    """The answer to a message: the application acknowledgement, if one follows in enhanced mode."""
     header = header_of(message)
     follows = header is not None and header.header.text(16) in ("AL", "SU", "ER")
     answer = acknowledged(parse((await client.send(message)).decode("utf-8", "replace")))

@@ -1,4 +1,4 @@
-"""`gantry hold`: nothing of a study or of a patient is deleted or collected while a hold stands."""
+"""`gantry hold`: while a hold is in force, nothing of its study or patient is deleted or collected."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from gantry.services.whereabouts.words import moment
 
 _COLUMNS = ("placed", "on", "by", "reason")
 _AT_ONCE = 100
-"""Holders, of whose holds the reasons are looked for together."""
+"""Number of holders for whose holds the reasons are read together."""
 
 
 @click.group()
 def hold() -> None:
-    """Place, release and list holds: nothing of a study or patient is deleted while one stands."""
+    """Place, release and list holds: while one is in force, nothing of its study or patient is deleted."""
 
 
 def _held(command: Callable[..., None]) -> Callable[..., None]:
-    """What is held, as arguments and options."""
-    command = click.option("--issuer", metavar="ISSUER", help="With --patient: of this Issuer of Patient ID alone.")(
+    """Add the arguments and options that name what is held."""
+    command = click.option("--issuer", metavar="ISSUER", help="With --patient: only with this Issuer of Patient ID.")(
         command
     )
-    command = click.option(
-        "--patient", metavar="ID", help="All studies of a Patient ID, those included that arrive later."
-    )(command)
+    command = click.option("--patient", metavar="ID", help="All studies of a Patient ID, including later ones.")(
+        command
+    )
     return click.argument("uids", metavar="[STUDY...]", nargs=-1)(command)
 
 
@@ -113,7 +113,7 @@ def release(
 @options
 @click.argument("term", metavar="[STUDY|PATIENT-ID]", required=False)
 def listed(config: Path | None, data: Path | None, as_json: bool, term: str | None) -> None:
-    """List the holds that stand: all, those on a study and its patient, or those on a Patient ID."""
+    """List the holds in force: all, those on a study and its patient, or those on a Patient ID."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         holds = ReadHolds(stores.index, HoldFacts(stores.objects, stores.log, SystemClock()))
@@ -124,7 +124,7 @@ def listed(config: Path | None, data: Path | None, as_json: bool, term: str | No
         elif matches:
             print_columns(_COLUMNS, [_row(hold) for hold in matches])
         else:
-            click.echo("no hold stands")
+            click.echo("no hold is in force")
 
     run(config, data, work)
 
@@ -138,7 +138,7 @@ async def _all(holds: ReadHolds) -> list[Hold]:
 
 
 def _row(hold: Hold) -> tuple[str, ...]:
-    # A patient is held by a digest: no list names him.
+    # A hold on a patient has a digest only: no list names the patient.
     on = hold.study_instance_uid or f"a patient ({hold.holder})"
     return moment(hold.at), on, hold.by or "?", hold.reason or "?"
 
@@ -154,7 +154,7 @@ def _require_one_subject(uids: tuple[str, ...], patient: str | None, issuer: str
 
 def _study(target: DeletionTarget) -> str:
     if target.series:
-        raise NotFound("holds are of whole studies: give the Study Instance UID")
+        raise NotFound("holds apply to whole studies: give the Study Instance UID")
     return target.study
 
 
@@ -166,7 +166,7 @@ def _on_patient(
             done = await step(deletions_of(stores, settings))
         except NotFound as error:
             raise ConfigError("--patient", None, str(error)) from error
-        # The ID is not repeated: output ends in logs.
+        # The ID is not printed, since output may be logged.
         show(as_json, {"patient": True, "settled": done.settled}, (word, ""), [("of the patient", "done")])
 
     run(config, data, work)

@@ -1,4 +1,4 @@
-"""`gantry import-in-place`: take over a bucket or folder of somebody else without copying it."""
+"""`gantry import-in-place`: adds the objects of somebody else's bucket or folder without copying them."""
 
 from __future__ import annotations
 
@@ -54,26 +54,32 @@ _LOUD = (ObjectState.REFUSED, ObjectState.FAILED, ObjectState.DIFFERENT)
 @click.command("import-in-place")
 @options
 @click.argument("name", metavar="NAME")
-@click.option("--prefix", default="", help="Only objects whose key begins so.")
-@click.option("--dry-run", is_flag=True, help="Read the beginning of each object, say what is missing, take nothing.")
+@click.option("--prefix", default="", help="Only objects whose key begins with this.")
+@click.option(
+    "--dry-run", is_flag=True, help="Read the beginning of each object, show what is missing, and add nothing."
+)
 @click.option(
     "--job",
     "job_path",
     type=click.Path(dir_okay=False, path_type=Path),
     help="The job file; default: import-NAME-….db in this folder.",
 )
-@click.option("--again", is_flag=True, help="Look at all objects, also those that were done.")
+@click.option("--again", is_flag=True, help="Process all objects, including those that are done.")
 @throttled
 @click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True, help="Objects at once.")
-@click.option("--patience", default=600.0, show_default=True, help="Seconds to wait for a store that is away.")
+@click.option("--patience", default=600.0, show_default=True, help="Seconds to wait if a store cannot be reached.")
 @click.option(
-    "--calling", default="IN_PLACE", show_default=True, metavar="AETITLE", help="Whom rules take for the sender."
+    "--calling",
+    default="IN_PLACE",
+    show_default=True,
+    metavar="AETITLE",
+    help="The sender's AE title for coercion rules.",
 )
 @click.option(
     "--report",
     "report_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write everything that was not taken to this file (CSV), and what only the archive has.",
+    help="Write all objects that were not added to this file (CSV), and those that only the archive has.",
 )
 def import_in_place(
     config: Path | None,
@@ -91,18 +97,18 @@ def import_in_place(
     calling: str,
     report_path: Path | None,
 ) -> None:
-    """Take over the DICOM files of a bucket or folder that `storage.in_place` names, without copying them.
+    """Add the DICOM files of a bucket or folder that `storage.in_place` names, without copying them.
 
-    Each object is read whole once, checked as by C-STORE, and found and retrieved from then on; its bytes stay where
-    they are, where nothing is ever written or deleted. Works on the archive's stores, beside its services. Run it again
-    to go on, and to take what is new. Exit code 1 where something is missing or failed.
+    Each object is read completely once, and checked as by C-STORE; from then on it can be found and retrieved. Its
+    bytes stay in place, where nothing is ever written or deleted. Works on the archive's stores, beside its services.
+    Run it again to continue, and to add new objects. Exit code 1 if something is missing or failed.
 
     \b
         gantry import-in-place old --dry-run --report differences.csv
         gantry import-in-place old --prefix 2019/ --rate 100M --hours 19:00-06:30
     """
     if not is_ae_title(calling):
-        raise click.BadParameter(f"{calling!r} is no AE title", param_hint="--calling")
+        raise click.BadParameter(f"{calling!r} is not an AE title", param_hint="--calling")
     writable(report_path)
     path = job_path or Path(f"import-{name}-{sha256(f'{name} {prefix}'.encode()).hexdigest()[:8]}.db")
     code = 0
@@ -110,14 +116,16 @@ def import_in_place(
     async def work(stores: Stores, settings: Settings) -> None:
         nonlocal code
         if name not in {store.name for store in settings.storage.in_place}:
-            raise ConfigError("storage.in_place", None, f"names no {name!r}")
+            raise ConfigError("storage.in_place", None, f"does not name {name!r}")
         pace = TransferPace(SystemClock(), bytes_per_second, within)
         with closing(InPlaceJob(path, f"{name} {prefix}".strip(), settings.objects_url)) as job:
             source = InPlaceSource(name, await stores.in_place.foreign.get(name))
             await _list(job, source, prefix, as_json)
             job.reset_objects() if again else job.reconsider()
             if not await has_followed(stores.log, SystemClock(), _PATIENCE_SECONDS):
-                raise DependencyUnavailable("index", "the indexers are behind the log: what is there cannot be told")
+                raise DependencyUnavailable(
+                    "index", "the indexers are behind the log, so the comparison would be wrong: try again later"
+                )
             sender = Sender(new_trace(), calling, settings.dimse.ae_title, "")
             chosen = InPlaceOptions(dry_run, parallel, patience)
             await _take(stores, settings, job, source, sender, pace, chosen, as_json)
@@ -137,7 +145,7 @@ async def _list(job: InPlaceJob, source: InPlaceSource, prefix: str, as_json: bo
     page: list[ForeignObject] = []
     async for blob in source.store.list(prefix):
         if blob.key.endswith("/"):
-            continue  # how consoles show folders
+            continue  # how S3 consoles show folders
         page.append(blob)
         if len(page) >= _PAGE:
             job.see(page)
@@ -157,9 +165,9 @@ async def _take(
 ) -> None:
     left = job.count_left()
     if not as_json:
-        click.echo(f"{left} objects to look at", err=True)
+        click.echo(f"{left} objects to process", err=True)
     if minutes := pace.wait():
-        click.echo(f"waiting for the hours that begin in {minutes} minutes", err=True)
+        click.echo(f"waiting for the allowed hours, which begin in {minutes} minutes", err=True)
     words = "comparing" if chosen.dry_run else "taking over"
     with progress_bar(words, left, quiet=as_json) as bar:
 
@@ -185,7 +193,7 @@ async def _take(
 
 @asynccontextmanager
 async def _writer(stores: Stores, settings: Settings, target: ReferringTarget) -> AsyncIterator[InstanceWriter]:
-    """What ingest takes objects with (`gantry.services.ingest.app`), into `target`."""
+    """The writer that ingest uses (`gantry.services.ingest.app`), for objects that are added."""
     clock, metrics = SystemClock(), Metrics()
     rules, coercion = rejection_rules(settings.lifecycle), coercion_rules(settings.coercion.rules)
     followed = FollowedOrders(open_orders, stores.objects, stores.log, clock, metrics)
@@ -221,7 +229,7 @@ async def _writer(stores: Stores, settings: Settings, target: ReferringTarget) -
 
 
 async def _extra(job: InPlaceJob, index: ReadIndex) -> AsyncIterator[tuple[str, ...]]:
-    """What the archive has of the source's studies, and the source does not."""
+    """Instances of the source's studies that only the archive has."""
     for study in job.studies():
         instances = job.instances(study)
         async for page in index.locate(Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})):
@@ -231,7 +239,7 @@ async def _extra(job: InPlaceJob, index: ReadIndex) -> AsyncIterator[tuple[str, 
 
 
 def _conclude(job: InPlaceJob, path: Path, dry_run: bool, as_json: bool) -> int:
-    """Print what became of all objects. Returns the exit code."""
+    """Print the totals. Returns the exit code."""
     counts, gone = job.counts(), job.gone()
     if as_json:
         print_json({"objects": {state: count for state, (count, _) in counts.items()}, "gone": gone})
@@ -241,7 +249,7 @@ def _conclude(job: InPlaceJob, path: Path, dry_run: bool, as_json: bool) -> int:
         if not counts:
             click.echo("no objects")
         if gone:
-            click.echo(f"gantry: {gone} that were taken are not in the source any more", err=True)
+            click.echo(f"gantry: {gone} that were added are no longer in the source", err=True)
         if not dry_run:
             click.echo(f"job file {path}")
     return 1 if gone or any(state in counts for state in _TO_DO) else 0

@@ -1,4 +1,4 @@
-"""`gantry inventory`: what an archive has, as DICOM Inventory objects; and what another archive has of that."""
+"""`gantry inventory`: lists an archive's content as DICOM Inventory objects, and compares another archive with them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NAME = "inventory.dcm"
 
 @click.group()
 def inventory() -> None:
-    """Write what this archive has as DICOM Inventory objects (PS3.3 A.88), or compare such a list with an archive."""
+    """List this archive's content as DICOM Inventory objects (PS3.3 A.88), or compare such a list with an archive."""
 
 
 inventory.add_command(compare)
@@ -41,18 +41,26 @@ inventory.add_command(compare)
 @options
 @click.argument("target", type=click.Path(path_type=Path), metavar="FOLDER|FILE")
 @click.option("--where", "conditions", multiple=True, metavar="KEY=VALUE", help="Only studies that match.")
-@click.option("--level", type=click.Choice(_LEVELS), default="instance", show_default=True, help="How deep it goes.")
-@click.option("--purpose", default="", help="What it is for; it is written into it.")
-@click.option("--retrieve-url", default="", metavar="URL", help="The DICOMweb service that gives the studies.")
+@click.option(
+    "--level", type=click.Choice(_LEVELS), default="instance", show_default=True, help="Lowest level that is listed."
+)
+@click.option("--purpose", default="", help="The purpose, which is written into the inventory.")
+@click.option(
+    "--retrieve-url", default="", metavar="URL", help="The DICOMweb service from which the studies can be retrieved."
+)
 @click.option(
     "--objects-at",
     "base_uri",
     default="",
     metavar="URI",
-    help="Where the object store can be read, such as s3://bucket/: each instance has its file's name below it.",
+    help="URI of the object store for its readers, such as s3://bucket/; each instance gets its file name below it.",
 )
 @click.option(
-    "--most", type=click.IntRange(1), default=250_000, show_default=True, help="Instances in one object; then parts."
+    "--most",
+    type=click.IntRange(1),
+    default=250_000,
+    show_default=True,
+    help="Instances in one object; beyond it the inventory has parts.",
 )
 def write(
     config: Path | None,
@@ -66,9 +74,9 @@ def write(
     base_uri: str,
     most: int,
 ) -> None:
-    """Write what the archive shows: studies, series and instances, with all corrections, without what is deleted.
+    """Write a list of the studies, series and instances, with all corrections, without deleted ones.
 
-    Reads the stores of the archive, beside its services. The file has its name when everything is in it.
+    Reads the stores of the archive, beside its services. The file gets its name when it is complete.
 
     \b
         gantry inventory write /mnt/out
@@ -76,18 +84,18 @@ def write(
     """
     path = target / _NAME if target.is_dir() else target
     if path.exists():
-        raise click.UsageError(f"{path} is there already: name another file, or move it away")
+        raise click.UsageError(f"{path} exists: name another file, or move it away")
     if not path.parent.is_dir():
-        raise click.UsageError(f"{path.parent} is no folder")
+        raise click.UsageError(f"{path.parent} is not a folder")
     depth = InventoryLevel(level.upper())
 
     async def work(stores: Stores, settings: Settings) -> None:
         if base_uri and settings.tiers.stores:
-            raise click.UsageError("--objects-at: objects lie in several stores (tiers.stores), not below one URI")
+            raise click.UsageError("--objects-at: objects are in several stores (tiers.stores), not below one URI")
         if base_uri and settings.encryption.is_on:
-            raise click.UsageError("--objects-at: objects lie encrypted (encryption), nobody else can read them there")
+            raise click.UsageError("--objects-at: objects are encrypted (encryption), nobody else can read them there")
         if base_uri and settings.storage.in_place:
-            raise click.UsageError("--objects-at: some objects lie in place (storage.in_place), not below this URI")
+            raise click.UsageError("--objects-at: some objects are in place (storage.in_place), not below this URI")
         clock = SystemClock()
         try:
             query = studies_where(conditions, DEFAULT_PARTITION, searchable(settings))
@@ -113,7 +121,7 @@ def write(
 
 
 async def _put_on_record(stores: Stores, settings: Settings, conditions: tuple[str, ...]) -> None:
-    """Before anything is written: it names every patient."""
+    """Write the audit record before the inventory, which names every patient."""
     trail, query = this_trail(settings), " ".join(conditions).encode()
     trail.add(
         AuditEntry(
@@ -124,7 +132,7 @@ async def _put_on_record(stores: Stores, settings: Settings, conditions: tuple[s
 
 
 def _values(conditions: tuple[str, ...]) -> dict[int, list[str]]:
-    """As they were given, for the scope of the inventory; `studies_where` has refused what is no condition."""
+    """The conditions as given, for the scope of the inventory; `studies_where` has refused invalid ones."""
     attributes = {}
     for condition in conditions:
         name, _, value = condition.partition("=")

@@ -31,17 +31,17 @@ _COLUMNS = ("store", "wrapped by", "current", "data keys", "oldest", "newest")
 def keys() -> None:
     """Keys that objects are encrypted with (docs/encryption.md).
 
-    An object is encrypted by a data key, which lies beside the objects, wrapped by a key that does not.
+    An object is encrypted by a data key. Data keys are stored beside the objects, wrapped by a key that is not.
     """
 
 
 @keys.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--name", help="What lists call it; today's date where not given.")
+@click.option("--name", help="Its name in lists; today's date if not given.")
 def new(file: Path, name: str | None) -> None:
-    """Add a key to a FILE for `encryption.key_file`; it wraps what is wrapped from now on.
+    """Add a key to a FILE for `encryption.key_file`; from now on it wraps new data keys.
 
-    Keep a copy where the archive is not: without the key nobody reads what it wraps.
+    Keep a copy apart from the archive: without the key nobody can read what it encrypts.
 
     \b
         gantry keys new /etc/gantry/keys
@@ -53,7 +53,7 @@ def new(file: Path, name: str | None) -> None:
         raise click.ClickException(error.reason) from error
     except OSError as error:
         raise click.ClickException(f"{file}: {os.strerror(error.errno or 0)}") from error
-    click.echo(f"added the key {named} to {file}; keep a copy of it where the archive is not")
+    click.echo(f"added the key {named} to {file}; keep a copy of it apart from the archive")
 
 
 @dataclass(slots=True)
@@ -71,10 +71,10 @@ class _Row:
 @keys.command(name="list")
 @options
 def list_keys(config: Path | None, data: Path | None, as_json: bool) -> None:
-    """Say which keys wrap the data keys of each object store, and whether they open them.
+    """Show which keys wrap the data keys of each object store, and whether they open them.
 
-    A key that wraps none any more can be taken away. Exit code 1 where a data key cannot be opened: what it encrypts
-    cannot be read.
+    A key that wraps no data keys can be removed. Exit code 1 if a data key cannot be opened: its objects cannot be
+    read.
     """
 
     async def work(stores: Stores, settings: Settings) -> None:
@@ -92,7 +92,7 @@ def list_keys(config: Path | None, data: Path | None, as_json: bool) -> None:
         elif rows:
             print_columns(_COLUMNS, [_shown(row) for row in rows])
         else:
-            click.echo("no data key yet: the first object makes one")
+            click.echo("no data key yet: the first object creates one")
         if closed:
             sys.exit(1)
 
@@ -102,14 +102,17 @@ def list_keys(config: Path | None, data: Path | None, as_json: bool) -> None:
 @keys.command()
 @options
 @click.option(
-    "--all", "every", is_flag=True, help="Also those that the current key wraps: for one that was rotated in KMS."
+    "--all",
+    "every",
+    is_flag=True,
+    help="Include data keys that the current key wraps: for a key that was rotated in KMS.",
 )
-@click.option("--dry-run", is_flag=True, help="Count what would be wrapped anew; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Count the data keys that would be wrapped again; change nothing.")
 def rewrap(config: Path | None, data: Path | None, as_json: bool, every: bool, dry_run: bool) -> None:
-    """Wrap data keys by the current key. No object is read or written, and nobody who works notices.
+    """Wrap all data keys by the current key. No object is read or written, and users are not affected.
 
-    Afterwards the keys before can be taken away (`gantry keys list` says which wrap none). Can be broken off and run
-    again. Exit code 1 where a data key could not be wrapped anew.
+    Afterwards the earlier keys can be removed (`gantry keys list` shows which wrap none). It can be interrupted and run
+    again. Exit code 1 if a data key could not be wrapped.
 
     \b
         gantry keys new /etc/gantry/keys && gantry keys rewrap
@@ -138,7 +141,7 @@ def rewrap(config: Path | None, data: Path | None, as_json: bool, every: bool, d
 
 
 async def _behind(data_keys: DataKeys, every: bool) -> AsyncIterator[WrappedKey]:
-    """Those that another key than the current one wraps. What a run before left of replaced ones is removed."""
+    """The data keys that are not wrapped by the current key. Removes replaced ones that an earlier run left."""
     current = await data_keys.current()
     for key in [key async for key in data_keys.pages()]:
         if every or key.wrapping_key != current:
@@ -149,7 +152,7 @@ async def _behind(data_keys: DataKeys, every: bool) -> AsyncIterator[WrappedKey]
 
 def _encrypting(stores: Stores) -> dict[str, DataKeys]:
     if not stores.keys:
-        raise click.ClickException("objects are not encrypted: `encryption` names no key (docs/encryption.md)")
+        raise click.ClickException("objects are not encrypted: `encryption` has no key (docs/encryption.md)")
     return stores.keys
 
 

@@ -1,4 +1,4 @@
-"""`gantry left-in-place`: what the owner of a bucket in place may remove."""
+"""`gantry left-in-place`: lists objects that the owner of a bucket in place may remove."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ _PATIENCE_SECONDS = 60.0
 @click.command("left-in-place")
 @options
 def left_in_place(config: Path | None, data: Path | None, as_json: bool) -> None:
-    """List objects in buckets and folders of others that Gantry does not need any more: of what was deleted for good,
-    or was copied into a store of ours.
+    """List objects in buckets and folders of others that Gantry no longer needs: those deleted for good, or copied to a
+    store of ours.
 
-    Gantry never deletes there: whoever has to erase a patient's data gives this list to the owner, and runs the command
-    again. What is gone is not listed any more. Exit code 1 while something is left.
+    Gantry never deletes there. To erase a patient's data, give this list to the owner, and run the command again:
+    removed objects are no longer listed. Exit code 1 while something is left.
     """
     files: list[RemovableObject] = []
 
     async def work(stores: Stores, settings: Settings) -> None:
         if not await has_followed(stores.log, SystemClock(), _PATIENCE_SECONDS):
-            raise DependencyUnavailable("index", "the indexers are behind the log: what is needed cannot be told")
+            raise DependencyUnavailable(
+                "index", "the indexers are behind the log, so the list would be wrong: try again later"
+            )
         async for file in LeftInPlace(stores.in_place, stores.index).all():
             files.append(file)
             if as_json:
@@ -49,7 +51,7 @@ def left_in_place(config: Path | None, data: Path | None, as_json: bool) -> None
         click.echo(f"{counted(len(files), 'object')} ({in_bytes(size)}) that the owner may remove")
         unseen = sorted({file.store for file in files if not file.seen})
         if unseen:
-            click.echo(f"gantry: not seen whether they are still there, in {', '.join(unseen)}", err=True)
+            click.echo(f"gantry: could not check whether they still exist, in {', '.join(unseen)}", err=True)
     sys.exit(1 if files else 0)
 
 

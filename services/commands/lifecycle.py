@@ -1,4 +1,4 @@
-"""The commands that change what there is: `gantry delete`, `undelete`, `purge`, `redundant` and `choose`."""
+"""The commands that delete and restore: `gantry delete`, `undelete`, `purge`, `redundant` and `choose`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Step = Callable[[Deletions, DeletionTarget], Awaitable[Done]]
 @options
 @click.argument("uids", metavar="[UID...]", nargs=-1)
 @reason_option
-@click.option("--where", "rules", multiple=True, metavar="KEY=VALUE", help="All studies that match, as `find -k` does.")
+@click.option("--where", "rules", multiple=True, metavar="KEY=VALUE", help="All studies that match, as with `find -k`.")
 @click.option("--dry-run", is_flag=True, help="With --where: list what would be deleted, and delete nothing.")
 @click.option("--yes", is_flag=True, help="With --where: do not ask.")
 @click.option(
@@ -53,7 +53,7 @@ def delete(
 ) -> None:
     """Delete studies, series or instances, by their UIDs, or all studies that match a rule.
 
-    They are hidden everywhere at once, and can be brought back with `gantry undelete` for `lifecycle.grace` seconds.
+    They are hidden everywhere at once, and can be restored with `gantry undelete` for `lifecycle.grace` seconds.
 
     \b
         gantry delete 1.2.3 --reason "sent twice"
@@ -76,7 +76,7 @@ def delete(
 @uids_argument
 @reason_option
 def undelete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
-    """Bring back studies, series or instances that were deleted, while their objects are there."""
+    """Restore deleted studies, series or instances, while their objects exist."""
     requester = Requester(this_user(), reason, new_trace())
     run_for_each(
         config, data, as_json, uids, "restored", lambda deletions, target: deletions.restore(target, requester)
@@ -87,10 +87,10 @@ def undelete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[
 @options
 @uids_argument
 @reason_option
-@click.confirmation_option(prompt="This cannot be undone. Go on?")
+@click.confirmation_option(prompt="This cannot be undone. Continue?")
 def purge(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
-    """Delete for good, deleted before or not: nothing brings it back, and the objects are collected at the next look
-    (`lifecycle.collect_every`), whatever the grace time."""
+    """Delete for good, whether deleted before or not. It cannot be undone: the objects are collected at the next pass
+    (`lifecycle.collect_every`), whatever the grace time is."""
     requester = Requester(this_user(), reason, new_trace())
     run_for_each(
         config, data, as_json, uids, "purged", lambda deletions, target: deletions.delete(target, requester, final=True)
@@ -105,7 +105,7 @@ def purge(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str
     "reason",
     metavar="REASON",
     callback=one_line,
-    help="Give them up, for a reason; without it they are counted.",
+    help="Delete them, for this reason; without it they are only counted.",
 )
 @click.option(
     "--rate", type=float, default=20.0, show_default=True, help="MB a second that are read again; 0: no limit."
@@ -113,10 +113,10 @@ def purge(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str
 def redundant(
     config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str | None, rate: float
 ) -> None:
-    """Count, or give up, objects that were sent more than once with the same bytes.
+    """Count, or delete, objects that were sent more than once with the same bytes.
 
-    Before a copy is given up, the one that stays is read again and its digest compared. Copies that are given up can be
-    brought back with `gantry undelete` for `lifecycle.grace` seconds, and are collected then.
+    Before a copy is deleted, the one that stays is read again and its digest compared. Deleted copies can be restored
+    with `gantry undelete` for `lifecycle.grace` seconds, and are then collected.
     """
     requester = None if reason is None else Requester(this_user(), reason, new_trace())
 
@@ -146,7 +146,7 @@ def redundant(
 def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, receipt: str, reason: str) -> None:
     """Decide a conflict: make the object of RECEIPT the current one, and delete those with other bytes.
 
-    `gantry conflicts` lists the receipts, and `--fetch` writes their objects to compare. Can be undone with
+    `gantry conflicts` lists the receipts, and its `--fetch` writes their objects for comparison. Undo it with
     `gantry undelete SOP_INSTANCE_UID`.
     """
     requester = Requester(this_user(), reason, new_trace())
@@ -172,8 +172,8 @@ def run_for_each(
     step: Step,
     counted: str = "receipts",
 ) -> None:
-    """Take a step for each UID, and say how many it was `counted` in. What was done before one that cannot be done
-    stays done."""
+    """Apply a step to each UID, and print how many were `counted`. If one fails, the steps before it remain in
+    effect."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         deletions = deletions_of(stores, settings)
@@ -182,7 +182,7 @@ def run_for_each(
                 done = await step(deletions, await target_of(stores.index, uid))
             except (NotFound, Held) as error:
                 raise ConfigError(uid, None, str(error).removeprefix(f"{uid}: ")) from error
-            note = "" if done.settled else "; the indexers are behind or not running, and follow when they can"
+            note = "" if done.settled else "; the indexers are behind or not running, and will apply it later"
             rows = [(uid, f"{done.receipts}{note}")]
             show(as_json, {"uid": uid, counted: done.receipts, "settled": done.settled}, (word, counted), rows)
         if word == "purged" and settings.storage.in_place:

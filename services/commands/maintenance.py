@@ -1,4 +1,4 @@
-"""The commands that look after the stores: `gantry sweep`, `verify`, `reconcile`, `reindex`, `reseal` and `restore`."""
+"""The commands that maintain the stores: `gantry sweep`, `verify`, `reconcile`, `reindex`, `reseal` and `restore`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from gantry.services.process.stores import Stores
 
 _AT_ONCE = 2000
 _GATHER = 0.5
-"""Facts that a restore indexes together, and seconds to gather as many."""
+"""Events that a restore indexes together, and seconds to gather so many."""
 _DAY_SECONDS = 24 * 3600
 
 
@@ -44,16 +44,16 @@ _DAY_SECONDS = 24 * 3600
 @options
 @click.option("--all", "everything", is_flag=True, help="All objects, not only those of `upkeep.sweep_window`.")
 def sweep(config: Path | None, data: Path | None, as_json: bool, everything: bool) -> None:
-    """Find objects whose event was never told, and tell it; remove uploads that never ended.
+    """Find objects whose event was never published, and publish it; remove unfinished uploads.
 
-    Runs by itself every `upkeep.sweep_every` seconds with the indexer role.
+    Runs automatically every `upkeep.sweep_every` seconds with the indexer role.
     """
 
     async def work(stores: Stores, settings: Settings) -> None:
         swept = await _sweeper(stores, settings).sweep(None if everything else settings.upkeep.sweep_window)
         rows = [
-            ("objects looked at", swept.objects),
-            ("events told", swept.told),
+            ("objects examined", swept.objects),
+            ("events published", swept.told),
             ("objects that cannot be read", swept.unreadable),
             ("unfinished uploads removed", swept.unfinished),
         ]
@@ -66,12 +66,14 @@ def sweep(config: Path | None, data: Path | None, as_json: bool, everything: boo
 
 @click.command()
 @options
-@click.option("--even-if-fewer", is_flag=True, help="Take over although fewer instances are known then than now.")
+@click.option(
+    "--even-if-fewer", is_flag=True, help="Use the new index even if it has fewer instances than the present one."
+)
 def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer: bool) -> None:
-    """Build the search index anew beside the live one, and put it in its place.
+    """Rebuild the search index beside the live one, and then replace the live one.
 
-    For after an update that changed what can be searched, after a change of `index.attributes`, and for an index that
-    is not trusted. Everything goes on meanwhile: images are stored, indexed and found. Can be broken off and run again.
+    Use it after an update that changed what can be searched, after a change of `index.attributes`, or if you do not
+    trust the index. Meanwhile images are stored, indexed and found as usual. It can be interrupted and run again.
     """
 
     async def work(stores: Stores, settings: Settings) -> None:
@@ -84,9 +86,9 @@ def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer
             even_if_fewer, _say_reindexed if sys.stderr.isatty() and not as_json else lambda _: None
         )
         rows = [
-            ("facts applied", f"{done.facts} in {done.seconds:.1f} s"),
-            ("facts that can never be applied", done.refused),
-            ("facts of an unknown version", done.unknown),
+            ("events applied", f"{done.facts} in {done.seconds:.1f} s"),
+            ("events that can never be applied", done.refused),
+            ("events of an unknown version", done.unknown),
             ("instances before", done.before),
             ("instances now", done.instances),
         ]
@@ -99,23 +101,25 @@ def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer
 
 @click.command()
 @options
-@click.option("--again", is_flag=True, help="Although the log is not empty, beside running services.")
-@click.option("--wait", type=float, default=300.0, show_default=True, help="Seconds to wait for servers that start.")
+@click.option("--again", is_flag=True, help="Work even if the log is not empty, beside running services.")
+@click.option(
+    "--wait", type=float, default=300.0, show_default=True, help="Seconds to wait for servers that are starting."
+)
 @click.option(
     "--tell-days",
     type=click.FloatRange(min=0),
-    help="What happened in so many days is told to others once more; `routing.give_up` where not given.",
+    help="Report events of so many days to others again; `routing.give_up` if not given.",
 )
 def restore(
     config: Path | None, data: Path | None, as_json: bool, again: bool, wait: float, tell_days: float | None
 ) -> None:
     """Rebuild event log and search index from the object store alone.
 
-    For when Kafka's volumes and OpenSearch's data are lost, and for the drill. The log must be empty: run it before
-    the services are started, or while only the indexer runs. A run that was cut short is run again, and goes on by
-    itself. With --again it also works beside running services.
-    Receivers of routes, webhooks and subscriptions are not told of what is older than --tell-days; those of a process
-    that runs meanwhile are told of everything.
+    Use it if Kafka's volumes and OpenSearch's data are lost, and for drills. The log must be empty: run it before the
+    services are started, or while only the indexer runs. An interrupted run continues when it is run again. With
+    --again it also works beside running services.
+    Receivers of routes, webhooks and subscriptions get no events older than --tell-days; those of a process that runs
+    meanwhile get all events.
     """
 
     tries: list[Stores] = []
@@ -123,8 +127,8 @@ def restore(
     async def work(stores: Stores, settings: Settings) -> None:
         clock = SystemClock()
         parts = stores.objects, stores.log, stores.index
-        # Of an old bucket many objects may be gone, and each of them is a dead letter: that is no fault of ours.
-        # And all of them come at once: what a batch costs whatever its size is paid a quarter as often.
+        # In an old bucket many objects may be missing, and each is a dead letter; that must not stop us. All events
+        # come at once, so larger batches pay the fixed cost of a batch a quarter as often.
         limits = ConsumerLimits(batch=_AT_ONCE, linger=_GATHER, dead_letters=1 << 40)
         indexing = indexer_app.build_consumer(*parts, clock, Metrics(), searchable(settings), limits)
         sweeper = _sweeper(stores, settings, grace=0.0)
@@ -135,15 +139,15 @@ def restore(
         seconds = settings.routing.give_up if tell_days is None else tell_days * _DAY_SECONDS
         options = telling_groups(settings), (clock.now_us() - int(seconds * 1e6)) // 1000
         restoring = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock, decided, *options)
-        # A try that broke off has filled the log in part.
+        # An interrupted try has filled part of the log.
         done = await restoring.run(again or bool(tries), _progress if sys.stderr.isatty() and not as_json else _Steps())
         counts = await stores.index.count(DEFAULT_PARTITION)
         rows: list[tuple[str, Any]] = [
             ("segments read", done.segments),
-            ("facts restored", f"{done.facts} in {done.facts_seconds:.1f} s"),
-            ("facts of an unknown version", done.unknown),
+            ("events restored", f"{done.facts} in {done.facts_seconds:.1f} s"),
+            ("events of an unknown version", done.unknown),
             ("objects swept", f"{done.objects} in {done.sweep_seconds:.1f} s"),
-            ("of these without a fact", done.told),
+            ("of these without an event", done.told),
             ("index built", f"in {done.index_seconds:.1f} s"),
             *counts.items(),
         ]
@@ -159,8 +163,8 @@ def restore(
 
 @click.command()
 @options
-@click.option("--rate", type=click.FloatRange(min=0), help="MB per second at most; 0 for as fast as it goes.")
-@click.option("--study", help="Verify one study, by its Study Instance UID, and not all.")
+@click.option("--rate", type=click.FloatRange(min=0), help="MB per second at most; 0: no limit.")
+@click.option("--study", help="Verify only this study, by its Study Instance UID.")
 @click.option("--from-the-beginning", is_flag=True, help="Not from where the last pass was broken off.")
 def verify(
     config: Path | None,
@@ -170,11 +174,11 @@ def verify(
     study: str | None,
     from_the_beginning: bool,
 ) -> None:
-    """Read stored objects again, and compare their bytes with what was acknowledged.
+    """Read stored objects again, and compare their bytes with those that were acknowledged.
 
-    Runs by itself with the indexer role, a pass every `upkeep.verify_every` seconds. What is missing or damaged is
-    listed, logged and counted, and another copy of the same bytes takes its place where there is one. Exit code 1 where
-    anything is.
+    Runs automatically with the indexer role, a pass every `upkeep.verify_every` seconds. Missing and damaged objects
+    are listed, logged and counted, and another copy of the same bytes takes their place if there is one. Exit code 1 if
+    there are any.
     """
 
     async def work(stores: Stores, settings: Settings) -> None:
@@ -203,7 +207,7 @@ def _show_verified(state: Verified, as_json: bool) -> None:
     rows: list[tuple[str, Any]] = [
         ("studies", state.studies),
         ("objects", f"{state.objects} ({in_bytes(state.bytes)})"),
-        # A short word: what was found needs the width of the table.
+        # A short label leaves the width of the table to the finding.
         *([("offline", state.archived)] if state.archived else []),
         ("missing", state.missing),
         ("damaged", state.damaged),
@@ -214,17 +218,18 @@ def _show_verified(state: Verified, as_json: bool) -> None:
 
 @click.command()
 @options
-@click.option("--rate", type=click.FloatRange(min=0), help="Events per second at most; 0 for as fast as it goes.")
-@click.option("--dry-run", is_flag=True, help="Only say what the index lacks.")
+@click.option("--rate", type=click.FloatRange(min=0), help="Events per second at most; 0: no limit.")
+@click.option("--dry-run", is_flag=True, help="Only show what the index lacks.")
 @click.option("--from-the-beginning", is_flag=True, help="Not from where the last pass was broken off.")
 def reconcile(
     config: Path | None, data: Path | None, as_json: bool, rate: float | None, dry_run: bool, from_the_beginning: bool
 ) -> None:
-    """Compare all that was sealed with the index, and tell the index what it lacks.
+    """Compare all sealed events with the index, and publish again those that the index lacks.
 
-    Runs by itself with the indexer role, a pass every `upkeep.reconcile_every` seconds. `gantry sweep` finds objects
-    without an event, and `gantry verify` objects that are missing or damaged: with all three, objects, events and index
-    are one archive. Exit code 1 where the index lacked anything, also if it was told now: run it again to see.
+    Runs automatically with the indexer role, a pass every `upkeep.reconcile_every` seconds. `gantry sweep` finds
+    objects without an event, and `gantry verify` missing or damaged objects: all three together make sure that objects,
+    events and index agree. Exit code 1 if the index lacked anything, even if it was published now: run it again to
+    check.
     """
 
     async def work(stores: Stores, settings: Settings) -> None:
@@ -238,8 +243,8 @@ def reconcile(
             ("segments", state.segments),
             ("events compared", state.events),
             ("instances that the index did not know", state.unindexed),
-            ("deletions, restorations and moves that it did not know", state.undecided),
-            ("instances that it did not know, and whose object is gone", state.missing),
+            ("deletions, restorations and moves that the index did not know", state.undecided),
+            ("instances that the index did not know, and whose object is missing", state.missing),
             ("published again", state.healed),
             ("can never be applied (`gantry dlq list`)", state.refused),
             *(
@@ -261,18 +266,18 @@ def _say_reconciled(state: Reconciled) -> None:
 @click.command()
 @options
 def reseal(config: Path | None, data: Path | None, as_json: bool) -> None:
-    """Seal what earlier releases sealed anew, without the headers (patients' names) that they left in it, and without
-    what orders say of patients, which is moved into objects that can be erased.
+    """Rewrite segments that earlier releases sealed, without the headers (patients' names) in them, and without
+    patients' values in orders, which are moved into objects that can be erased.
 
-    Once, when every indexer runs this release; services go on meanwhile. Can be broken off and run again.
+    Run it once, after every indexer runs this release; services keep running. It can be interrupted and run again.
     """
 
     async def work(stores: Stores, settings: Settings) -> None:
         done = await Resealing(stores.objects, SystemClock(), DEFAULT_PARTITION).run()
         rows = [
             ("segments read", done.segments),
-            ("of these sealed anew", done.resealed),
-            ("facts in these", done.records),
+            ("of these sealed again", done.resealed),
+            ("events in these", done.records),
         ]
         show(as_json, asdict(done), ("reseal", "result"), rows)
 
@@ -291,7 +296,7 @@ def _sweeper(stores: Stores, settings: Settings, grace: float | None = None) -> 
 
 
 class _Steps:
-    """A line for each step, where nobody watches a line that changes."""
+    """Prints a line for each step, for output that is not a terminal."""
 
     def __init__(self) -> None:
         self._step = ""
@@ -304,9 +309,9 @@ class _Steps:
 
 
 def _progress(done: Restored) -> None:
-    line = f"{done.facts} facts, {done.objects} objects swept, {done.told} told; now: {done.step}"
+    line = f"{done.facts} events, {done.objects} objects swept, {done.told} published; now: {done.step}"
     click.echo(f"\r{line:<100}", nl=False, err=True)
 
 
 def _say_reindexed(done: Reindexed) -> None:
-    click.echo(f"\r{done.facts} facts applied ({done.before} instances are known now)", nl=False, err=True)
+    click.echo(f"\r{done.facts} events applied ({done.before} instances are known now)", nl=False, err=True)

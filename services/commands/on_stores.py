@@ -1,4 +1,4 @@
-"""What a command that works on an archive's own stores begins and ends with."""
+"""The common begin and end of commands that work on an archive's own stores."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _AGAIN_SECONDS = 2.0
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
     folder, file = click.Path(file_okay=False, path_type=Path), click.Path(dir_okay=False, path_type=Path)
-    command = click.option("--json", "as_json", is_flag=True, help="For machines.")(command)
-    command = click.option("--data", type=folder, help="Where the embedded stores live.")(command)
+    command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+    command = click.option("--data", type=folder, help="Folder of the embedded stores.")(command)
     return click.option("--config", type=file, envvar="GANTRY_CONFIG", help="YAML file.")(command)
 
 
 async def persist(call: Callable[[], Awaitable[None]], failed: Callable[[], object], seconds: float) -> None:
-    """Make a call again while a store is away, and say for what it waits."""
+    """Repeat a call while a store is away, and print what it waits for."""
     clock = SystemClock()
     end = clock.monotonic() + seconds
     message = ""
@@ -56,7 +56,7 @@ async def persist(call: Callable[[], Awaitable[None]], failed: Callable[[], obje
         try:
             return await call()
         except KeyWithheld:
-            raise  # somebody has to give it; no server is coming up
+            raise  # somebody has to supply the key; waiting does not help
         except DependencyUnavailable as error:
             if clock.monotonic() >= end:
                 raise
@@ -68,7 +68,7 @@ async def persist(call: Callable[[], Awaitable[None]], failed: Callable[[], obje
 
 
 def this_trail(settings: Settings) -> AuditTrail:
-    """The audit trail of a command: what it changes was changed by a person."""
+    """The audit trail of a command: a person makes its changes."""
     process = f"{socket.gethostname()}:{os.getpid()}"
     return AuditTrail(SystemClock(), Metrics(), "command line", process, on=settings.audit.on, by="person")
 
@@ -82,8 +82,8 @@ def run(
     wait: float = 0.0,
     on_record: bool = True,
 ) -> None:
-    """Work on the stores. What `work` changes is on record, unless `on_record` is False: of what changes nothing, or
-    only repeats what happened before."""
+    """Work on the stores. Changes are recorded for the audit, unless `on_record` is False: for commands that change
+    nothing, or only repeat earlier events."""
 
     async def go() -> None:
         settings = load_settings(config, os.environ, {"data": data})
@@ -108,14 +108,14 @@ def run(
         uvloop.run(go())
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
-    except (NotFound, Held, Conflicting) as error:  # the same again would be answered the same
+    except (NotFound, Held, Conflicting) as error:  # a retry would get the same answer
         raise click.ClickException(str(error)) from error
     except GantryError as error:
-        raise click.ClickException(f"{error}; run it again when that is mended") from error
+        raise click.ClickException(f"{error}; fix that, and run it again") from error
 
 
 def _require_objects(settings: Settings) -> None:
-    """An object store that would be made on the way is a typo: there is nothing in it to work on."""
+    """Refuse a missing folder of objects: it would be created, empty, because of a typo."""
     url = urlsplit(settings.objects_url)
     if url.scheme == "file" and not Path(url.path).is_dir():
         raise ConfigError(url.path, None, "no such folder: there is no archive here; is --data right?")
@@ -127,7 +127,7 @@ def rules_in(settings: Settings) -> list[RetentionRule]:
 
 
 def deletions_of(stores: Stores, settings: Settings) -> Deletions:
-    """What deletes on an archive's stores: what a hold or a rule keeps is refused there as everywhere."""
+    """Deletions on an archive's stores; holds and retention rules apply as everywhere."""
     grace, elsewhere = settings.lifecycle.grace, CommittedElsewhere(stores.objects)
     return Deletions(stores.log, stores.index, SystemClock(), grace, rules=rules_in(settings), elsewhere=elsewhere)
 

@@ -58,7 +58,7 @@ _COLUMNS = ("order", "patient", "name", "station", "start", "modality", "step", 
 
 @dataclass(frozen=True, slots=True)
 class OrderSession:
-    """What a command works with: the projection, which has caught up, and the desks."""
+    """The tools of a command: the projection, which is up to date, and the desks."""
 
     desk: OrderDesk
     linking: StudyLinking
@@ -74,13 +74,13 @@ class OrderSession:
         return order
 
     async def shown(self, verdict: Verdict[Order]) -> None:
-        """Print the order that a verdict leaves. Ends the command for a refusal."""
+        """Print the order after a verdict. Ends the command for a refusal."""
         if not verdict.accepted or verdict.state is None:
             raise click.ClickException(verdict.reason)
         print_json(document_of(*await self.existing(verdict.state.key)))
 
     async def changed(self, linking: Awaitable[Verdict[Order]]) -> None:
-        """Print the order after one of its studies was linked or unlinked. Ends the command for what cannot be."""
+        """Print the order after one of its studies was linked or unlinked. Ends the command if that was refused."""
         try:
             verdict = await linking
         except (Conflicting, NotFound, NotUnderstood) as error:
@@ -90,7 +90,7 @@ class OrderSession:
 
 @asynccontextmanager
 async def session(stores: Stores, settings: Settings) -> AsyncIterator[OrderSession]:
-    """Reads all orders first, as a process of the role does."""
+    """Open a session; reads all orders first, as a process of the role does."""
     clock, metrics = SystemClock(), Metrics()
     followed = FollowedOrders(open_orders, stores.objects, stores.log, clock, metrics)
     try:
@@ -113,7 +113,7 @@ def work(config: Path | None, data: Path | None, act: Callable[[OrderSession], A
 
 
 def assigned(texts: tuple[str, ...]) -> dict[str, Any]:
-    """`KEYWORD=VALUE` as elements of the DICOM JSON model; without a value, the attribute is taken away."""
+    """`KEYWORD=VALUE` as elements of the DICOM JSON model; an attribute without a value is removed."""
     document: dict[str, Any] = {}
     for text in texts:
         keyword, equals, value = text.partition("=")
@@ -140,7 +140,7 @@ def orders() -> None:
 def list_(
     config: Path | None, data: Path | None, as_json: bool, keys: tuple[str, ...], state: str | None, limit: int
 ) -> None:
-    """List scheduled steps with their orders, by when they are to begin."""
+    """List scheduled steps with their orders, by start time."""
     parameters = [tuple(key.partition("=")[::2]) for key in keys] + ([("state", state)] if state else [])
     try:
         query = order_search([(name, value) for name, value in parameters]).query
@@ -174,7 +174,7 @@ def _row(key: str, attributes: Mapping[int, list[Any]], step: Mapping[int, list[
 @orders.command()
 @options
 @click.argument("key")
-@click.option("--history", is_flag=True, help="What happened to it, who asked for it, and what was refused.")
+@click.option("--history", is_flag=True, help="Show its changes, who requested them, and which were refused.")
 def show(config: Path | None, data: Path | None, as_json: bool, key: str, history: bool) -> None:
     """Show an order, in the DICOM JSON model."""
 
@@ -216,11 +216,11 @@ def add(config: Path | None, data: Path | None, as_json: bool, files: tuple[Any,
 @options
 @click.argument("key")
 @click.argument("values", metavar="KEYWORD=VALUE...", nargs=-1, required=True)
-@click.option("--step", metavar="ID", help="Set them of this step (Scheduled Procedure Step ID).")
+@click.option("--step", metavar="ID", help="Set attributes of this step (Scheduled Procedure Step ID).")
 def change(
     config: Path | None, data: Path | None, as_json: bool, key: str, values: tuple[str, ...], step: str | None
 ) -> None:
-    """Set attributes of an order, or of one of its steps; without a value one is taken away.
+    """Set attributes of an order, or of one of its steps; an attribute without a value is removed.
 
     \b
         gantry orders change A4711 ScheduledProcedureStepStartDate=20260106 --step S1
@@ -261,8 +261,8 @@ def cancel(
 @click.argument("key")
 @reason_option
 def erase(config: Path | None, data: Path | None, as_json: bool, key: str, reason: str) -> None:
-    """Erase an order for good: all that was said of its patient, in it and in what was performed for it. Its key and
-    the reason stay."""
+    """Erase an order for good: all values of its patient, in the order and in its performed steps. Its key and the
+    reason stay."""
 
     async def act(opened: OrderSession) -> None:
         try:
@@ -279,7 +279,7 @@ def erase(config: Path | None, data: Path | None, as_json: bool, key: str, reaso
 @click.argument("uid", metavar="SOP_INSTANCE_UID")
 @reason_option
 def erase_step(config: Path | None, data: Path | None, as_json: bool, uid: str, reason: str) -> None:
-    """Erase a performed procedure step that belongs to no order; others go with their orders."""
+    """Erase a performed procedure step without an order; others are erased with their orders."""
 
     async def act(opened: OrderSession) -> None:
         try:
@@ -297,8 +297,8 @@ def erase_step(config: Path | None, data: Path | None, as_json: bool, uid: str, 
 @click.argument("study")
 @reason_option
 def link(config: Path | None, data: Path | None, as_json: bool, key: str, study: str, reason: str) -> None:
-    """Say that a study was made for an order: its images came before the order, without one, or the wrong entry of
-    the worklist was chosen. The study shows patient, accession number and request of the order from then on.
+    """Link a study to an order, if its images came before the order, or without one, or the wrong worklist entry was
+    chosen. The study shows patient, accession number and request of the order from then on.
 
     \b
         gantry orders link A4711 1.2.3 --reason "wrong worklist entry"
@@ -317,7 +317,7 @@ def link(config: Path | None, data: Path | None, as_json: bool, key: str, study:
 @click.argument("study")
 @reason_option
 def unlink(config: Path | None, data: Path | None, as_json: bool, key: str, study: str, reason: str) -> None:
-    """Take that back: the study says again what it said before."""
+    """Undo a link: the study shows its previous values again."""
 
     async def act(opened: OrderSession) -> None:
         requester = Requester(this_user(), reason, new_trace())

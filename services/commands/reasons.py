@@ -1,4 +1,4 @@
-"""Why a command changes something: an option of all commands that do."""
+"""The option for the reason of a change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gantry.common.web.callers import LONGEST_REASON
 
 
 def one_line(_: click.Context, __: click.Parameter, reason: str | None) -> str | None:
-    """A reason as HTTP takes it, too: it is kept for ever, and shown on one line."""
+    """Check a reason, as over HTTP: it is kept for ever, and shown on one line."""
     if reason is not None and (not reason.strip() or len(reason) > LONGEST_REASON or not reason.isprintable()):
         raise click.BadParameter(f"one line of at most {LONGEST_REASON} characters")
     return reason
@@ -18,5 +18,5 @@ reason_option = click.option(
     "--reason",
     required=True,
     callback=one_line,
-    help="Why; kept for ever with the event, so no patient's name belongs here.",
+    help="The reason; kept for ever with the event, so no patient's name belongs here.",
 )

@@ -1,4 +1,4 @@
-"""`gantry regroup`: series and instances to another study, and back."""
+"""`gantry regroup`: moves series and instances to another study, and back."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Step = Callable[[MoveDesk], Awaitable[Moved]]
 @click.argument("series", required=False, default="")
 @click.argument("instances", nargs=-1)
 @click.option("--series", "several", multiple=True, metavar="SERIES", help="Several series of the study; repeatable.")
-@click.option("--into", default="", metavar="STUDY|new", help="The other study, or `new` for one that is made.")
+@click.option("--into", default="", metavar="STUDY|new", help="The other study, or `new` to create one.")
 @click.option("--set", "values", multiple=True, metavar="KEYWORD=VALUE", help="An attribute of the new study.")
-@click.option("--undo", is_flag=True, help="Take back what was moved out of STUDY last.")
-@click.option("--move", "name", default="", metavar="MOVE", help="With --undo: this move, whenever it was.")
+@click.option("--undo", is_flag=True, help="Undo the last move out of STUDY.")
+@click.option("--move", "name", default="", metavar="MOVE", help="With --undo: this move, instead of the last.")
 @reason_option
 def regroup(
     config: Path | None,
@@ -52,8 +52,8 @@ def regroup(
 ) -> None:
     """Move a study, a SERIES of it, or INSTANCES of that series, to another study.
 
-    Everybody finds and gets them there from then on, with the patient and study of the other study; objects are neither
-    copied nor changed. A whole study that is moved is merged into the other one; what is moved into `new` is split off.
+    From then on everybody finds and gets them there, with the patient and study of the other study; objects are neither
+    copied nor changed. Moving a whole study merges it into the other one; moving into `new` splits a study.
 
     \b
         gantry regroup 1.2.3 --into 1.2.4 --reason "one examination"             # merge two studies
@@ -64,13 +64,13 @@ def regroup(
     requester = Requester(this_user(), reason, new_trace())
     if undo:
         if series or several or into or values:
-            raise click.UsageError("--undo takes a study, and --move where it is not the last")
+            raise click.UsageError("--undo needs a study only, and --move if it is not the last move")
         _step(config, data, as_json, study, lambda desk: desk.move_back(study, requester, name), "taken back")
         return
     if not into or name:
-        raise click.UsageError("say --into which study (or --undo, perhaps with --move)")
+        raise click.UsageError("give --into STUDY (or --undo, with --move if needed)")
     if series and several:
-        raise click.UsageError("name one series behind the study, or several with --series")
+        raise click.UsageError("give one series after the study, or several with --series")
     targets = [DeletionTarget(study, uid) for uid in several] or [
         DeletionTarget(study, series, uid) for uid in instances
     ]
@@ -89,7 +89,7 @@ def _step(
             moved = await step(desk)
         except (NotFound, NotUnderstood, Conflicting, Held) as error:
             raise ConfigError(subject, None, str(error)) from error
-        state = word if moved.settled else "on the log; the indexers are behind or not running, and follow"
+        state = word if moved.settled else "published; the indexers are behind or not running, and will apply it"
         rows = [(series.move, series.series, moved.into, series.into_series, state) for series in moved.series]
         if as_json:
             click.echo(json.dumps(moved_as_json(moved)))

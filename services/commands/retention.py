@@ -1,4 +1,4 @@
-"""`gantry retention`: which studies retention rules let go, when, and what holds them; and deleting them now."""
+"""`gantry retention`: lists the studies whose retention ends, when, and their holds; and deletes them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gantry.services.process.stores import Stores
     "--by",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
-    help="With --dry-run: what may go by then; today if not given.",
+    help="With --dry-run: what may be deleted by then; today if not given.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--rate", type=click.FloatRange(1.0), help="Objects a second; `lifecycle.expire_rate` if not given.")
@@ -42,21 +42,21 @@ def retention(
     yes: bool,
     rate: float | None,
 ) -> None:
-    """Delete studies whose retention is over, by the rules in `lifecycle.retention` that say `then: delete`.
+    """Delete studies whose retention has ended, by the rules in `lifecycle.retention` with `then: delete`.
 
-    What is deleted can be brought back with `gantry undelete` until `lifecycle.grace` is over. What is held is listed,
-    and stays.
+    Deleted studies can be restored with `gantry undelete` until `lifecycle.grace` has passed. Held studies are listed,
+    and stay.
 
     \b
         gantry retention --dry-run --by 2030-12-31
     """
     if by is not None and not dry_run:
-        raise click.UsageError("--by goes with --dry-run: nothing is deleted before its time")
+        raise click.UsageError("--by goes with --dry-run: nothing is deleted before its retention ends")
 
     async def work(stores: Stores, settings: Settings) -> None:
         rules, clock = rules_in(settings), SystemClock()
         if not any(rule.deletes for rule in rules):
-            raise click.UsageError("no rule in lifecycle.retention says `then: delete`")
+            raise click.UsageError("no rule in lifecycle.retention has `then: delete`")
         protection = Protection(stores.log, stores.index, clock, rules, CommittedElsewhere(stores.objects))
         deletions = deletions_of(stores, settings)
         expiry = Expiry(stores.index, deletions, protection, clock, rate or settings.lifecycle.expire_rate)
@@ -72,7 +72,7 @@ def retention(
 
 async def _delete(expiry: Expiry, studies: int, as_json: bool, yes: bool) -> None:
     if not yes:
-        click.confirm(f"Delete these {studies} studies, but those that are held?", abort=True, err=True)
+        click.confirm(f"Delete these {studies} studies, except those that are held?", abort=True, err=True)
     result = await expiry.expire()
     rows: list[tuple[str, object]] = [("studies deleted", result.studies), ("receipts", result.receipts)]
     rows += [("held or retained, not deleted", uid) for uid in result.held]

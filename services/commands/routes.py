@@ -1,4 +1,4 @@
-"""`gantry routes`: what is sent on by rules, what waits and why; and what a person decides about it."""
+"""`gantry routes`: lists what rules send, what waits and why; cancels and retries routes."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ from gantry.services.whereabouts.words import moment
 
 _HEAD = ("route", "since", "study or step", "destination", "because of", "state", "left", "tries", "next", "why")
 _names = click.argument("names", metavar="[ROUTE...]", nargs=-1)
-_destination = click.option("--destination", metavar="AE", help="Only those to one destination.")
+_destination = click.option("--destination", metavar="AE", help="Only routes to this destination.")
 
 
 @click.group()
 def routes() -> None:
-    """Studies that rules send on, and C-MOVEs that are finished later: what waits, why and since when.
+    """Studies that rules send, and C-MOVEs that are finished later: what waits, why and since when.
 
-    Routes are listed for 30 days. A route that waits is tried again by itself; one that failed is not.
+    Routes are listed for 30 days. A waiting route is retried automatically; a failed one is not.
     """
 
 
 @routes.command("list")
 @options
 @_destination
-@click.option("--all", "every", is_flag=True, help="Also those that ended.")
-@click.option("--failed", is_flag=True, help="Those that failed, or withheld something.")
+@click.option("--all", "every", is_flag=True, help="Include routes that have ended.")
+@click.option("--failed", is_flag=True, help="Only routes that failed, or withheld something.")
 def list_routes(
     config: Path | None, data: Path | None, as_json: bool, destination: str | None, every: bool, failed: bool
 ) -> None:
-    """List the routes that wait or are under way, the oldest first."""
+    """List the routes that wait or are in progress, the oldest first."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         ledger = await ledger_of(stores.log)
@@ -81,11 +81,11 @@ def list_routes(
 @options
 @_names
 @_destination
-@click.option("--all", "every", is_flag=True, help="All that wait, instead of naming them.")
+@click.option("--all", "every", is_flag=True, help="All waiting routes, instead of naming them.")
 def cancel(
     config: Path | None, data: Path | None, as_json: bool, names: tuple[str, ...], destination: str | None, every: bool
 ) -> None:
-    """Give routes up that wait. What is sent at this moment stops at the next object."""
+    """Cancel waiting routes. A route in progress stops at the next object."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         states = _chosen((await ledger_of(stores.log)).open(), names, destination, every)
@@ -98,11 +98,11 @@ def cancel(
 @options
 @_names
 @_destination
-@click.option("--all", "every", is_flag=True, help="All that failed, instead of naming them.")
+@click.option("--all", "every", is_flag=True, help="All failed routes, instead of naming them.")
 def retry(
     config: Path | None, data: Path | None, as_json: bool, names: tuple[str, ...], destination: str | None, every: bool
 ) -> None:
-    """Send again what failed or was cancelled: a new route, with what is not known to have been taken."""
+    """Send failed or cancelled routes again: a new route, with the objects that are not known to have arrived."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         ended = [state for state in (await ledger_of(stores.log)).all() if state.outcome]
@@ -117,8 +117,8 @@ def retry(
 @options
 @click.argument("study", metavar="UID")
 def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> None:
-    """Say where a study would be sent if it were complete now, who would be told, which workitem would be created, and
-    by which rule. Sends and creates nothing."""
+    """Show where a study would be sent if it were complete now, who would be notified, which workitem would be created,
+    and by which rule. Sends and creates nothing."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         rules = route_rules(settings.routing, searchable(settings))
@@ -150,7 +150,7 @@ routes.add_command(commit)
 
 
 async def ledger_of(log: EventLog) -> RouteLedger:
-    """All routes that the log remembers. Raises `DependencyUnavailable`."""
+    """All routes on the log. Raises `DependencyUnavailable`."""
     ledger = RouteLedger()
     async for record in log.replay(TOPICS[RouteRequested].name):
         event: Event
@@ -163,7 +163,7 @@ async def ledger_of(log: EventLog) -> RouteLedger:
 
 
 async def _as_completed(stores: Stores, study: str) -> StudyCompleted:
-    """As if all of a study had just come, from everybody who sent something of it."""
+    """A completion event of a study, as if all of it had just arrived, from all its senders."""
     query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
     locations = [location async for page in stores.index.locate(query) for location in page]
     if not locations:
@@ -178,14 +178,14 @@ def _chosen(
     states: Sequence[RouteState], names: Sequence[str], destination: str | None, every: bool
 ) -> list[RouteState]:
     if not names and not every and destination is None:
-        raise click.UsageError("name routes, or say --all or --destination")
+        raise click.UsageError("name routes, or give --all or --destination")
     wanted = [state for state in states if destination in (None, state.requested.destination)]
     if not names:
         return wanted
     matches = [state for state in wanted if any(state.requested.route.startswith(name) for name in names)]
     missing = [name for name in names if not any(state.requested.route.startswith(name) for state in matches)]
     if missing:
-        raise ConfigError(missing[0], None, "no such route here, or it is not in a state for that")
+        raise ConfigError(missing[0], None, "no such route, or its state does not allow that")
     return matches
 
 

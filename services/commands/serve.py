@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from gantry.services.frontdoor.app import FrontDoor
 
 _WEB = frozenset((Role.QUERY, Role.RETRIEVE, Role.INGEST, Role.DOOR))
-"""Who answers to DICOMweb."""
+"""Roles that serve DICOMweb."""
 
 
 @click.command()
@@ -50,10 +50,10 @@ _WEB = frozenset((Role.QUERY, Role.RETRIEVE, Role.INGEST, Role.DOOR))
     multiple=True,
     type=click.Choice([r.value for r in Role]),
     envvar="GANTRY_ROLE",
-    help="Default: every role but the door. GANTRY_ROLE names them too, with spaces between.",
+    help="Default: every role except the door. Also set by GANTRY_ROLE, separated by spaces.",
 )
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="GANTRY_CONFIG", help="YAML file.")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where the embedded stores live.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Folder of the embedded stores.")
 @click.option("--dimse-port", type=int, help="DICOM port (default 11112; alone, each role has its own).")
 @click.option("--http-port", type=int, help="Health and metrics port (default 8080; alone, each role has its own).")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
@@ -80,7 +80,7 @@ def serve(
     """Start the archive: every role, or those named with --role.
 
     \b
-    gantry serve --data var --lab                  everything, for a look
+    gantry serve --data var --lab                  everything, for a trial
     gantry serve --config gantry.yaml              everything, for a hospital
     gantry serve --config gantry.yaml --role query one role
     gantry serve --config gantry.yaml --role door  one address before roles that run by themselves
@@ -126,11 +126,11 @@ def _serve(
     with _private_files():
         if workers > 1 and worker is None:
             if not settings.dimse.port:
-                raise ConfigError("--workers", None, "several processes share a port, so --dimse-port 0 cannot be")
+                raise ConfigError("--workers", None, "several processes share a port: give a --dimse-port other than 0")
             if settings.http.tls_port and not settings.http.port:
                 raise ConfigError("--workers", None, "several processes cannot share http.tls_port: set http.port, too")
             return asyncio.run(_supervise(workers))
-        # Worker threads hold the interpreter for microseconds; the event loop must not wait longer for it than that.
+        # Worker threads need the interpreter only for microseconds; the event loop must not wait for it longer.
         sys.setswitchinterval(0.0005)
         code: int = uvloop.run(_run(settings, roles, config, workers, worker, indexer_of))
         return code
@@ -138,8 +138,8 @@ def _serve(
 
 @contextmanager
 def _private_files() -> Iterator[None]:
-    """What holds patients' data is for its owner and group alone. Whoever runs this in a process that goes on (a test)
-    has its own mask again afterwards."""
+    """Set a file mask so that only owner and group can read patients' data; the old mask is restored at the end, for a
+    process that continues (a test)."""
     before = os.umask(0)
     os.umask(0o027 | before)
     try:
@@ -173,7 +173,7 @@ async def _run(
         )
         if worker is not None or indexer_of is not None:
             _stop_with_the_parent(archive.lifecycle)
-        if indexer_of is None and not worker:  # of several, the first speaks for all
+        if indexer_of is None and not worker:  # of several processes, only the first prints it
             archive.lifecycle.when_ready(lambda: _welcome(settings, roles, workers, archive))
         _spare_the_collector()
         return await archive.run()
@@ -183,19 +183,19 @@ async def _run(
 
 
 def _stop_with_the_parent(lifecycle: Lifecycle) -> None:
-    """Drain when the process that keeps this one has ended, which the end of our standard input tells."""
+    """Drain when the parent process has ended, which we see at the end of our standard input."""
     loop, descriptor = asyncio.get_running_loop(), sys.stdin.fileno()
 
     def gone() -> None:
-        loop.remove_reader(descriptor)  # an end is there to be read for ever
+        loop.remove_reader(descriptor)  # the end of a file stays readable for ever
         lifecycle.ask_to_stop()
 
     loop.add_reader(descriptor, gone)
 
 
 def _spare_the_collector() -> None:
-    """What is there at the start stays, and what a request makes is freed by its reference counts: the collector has
-    little to find, and looking cost a twentieth of a C-STORE."""
+    """Freeze the objects of the start, and run the garbage collector less often: reference counts free what a request
+    creates, and collecting cost a twentieth of a C-STORE."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
@@ -204,7 +204,7 @@ def _spare_the_collector() -> None:
 def _process(
     settings: Settings, roles: frozenset[Role], config: Path | None, worker: int | None
 ) -> Archive | FrontDoor:
-    """What runs: the archive or a part of it, or the door before it."""
+    """The component to run: the archive or a part of it, or the door in front of it."""
     if Role.DOOR not in roles:
         clock = SystemClock()
         companion = Companion(clock) if worker is None and _has_companion(settings, roles) else None
@@ -212,19 +212,19 @@ def _process(
     from gantry.services.frontdoor.app import FrontDoor
 
     if len(roles) > 1:
-        raise ConfigError("--role", None, "the door has a process of its own: no other role beside it")
+        raise ConfigError("--role", None, "the door needs a process of its own: start the other roles separately")
     return FrontDoor(settings, StorageClasses(settings.dimse.private_sop_classes), SystemClock(), worker=worker)
 
 
 def _require_data(settings: Settings) -> None:
-    """A folder for the embedded stores that cannot be made is a mistake, and no disk that may come later."""
+    """Refuse a folder for the embedded stores that cannot be created, instead of waiting for it."""
     embedded = any(url.startswith(("file:", "sqlite:")) for url in _urls(settings))
     if not embedded or settings.data.exists():
         return
     try:
-        settings.data.mkdir(0o750, parents=True, exist_ok=True)  # another process may make it now
+        settings.data.mkdir(0o750, parents=True, exist_ok=True)  # another process may create it now
     except OSError as error:
-        reason = f"the folder cannot be made: {os.strerror(error.errno or 0).lower()}"
+        reason = f"the folder cannot be created: {os.strerror(error.errno or 0).lower()}"
         raise ConfigError(str(settings.data.absolute()), None, reason) from error
 
 
@@ -234,7 +234,7 @@ def _urls(settings: Settings) -> tuple[str, ...]:
 
 
 def _welcome(settings: Settings, roles: frozenset[Role], workers: int, archive: Archive | FrontDoor) -> None:
-    """Where we listen, and what to try; the ports are ours by now. For a person: standard output, not the log."""
+    """Print the ports, which are open by now, and commands to try. For a person: standard output, not the log."""
     with suppress(OSError):  # nobody reads it
         _print_welcome(settings, roles, workers, archive)
 
@@ -305,15 +305,15 @@ def _plain(value: Any) -> Any:
 
 
 def _has_companion(settings: Settings, roles: frozenset[Role]) -> bool:
-    """Whether the indexer gets a process of its own: beside other roles on the embedded stores, where there is more
-    than one core. In the cluster that is what containers are for."""
+    """Whether the indexer gets a process of its own: with other roles on the embedded stores, and more than one core.
+    In a cluster it has its own container."""
     embedded = settings.log_url.startswith("sqlite:") and settings.index_url.startswith("sqlite:")
     return embedded and Role.INDEXER in roles and len(roles) > 1 and len(os.sched_getaffinity(0)) > 1
 
 
 async def _supervise(workers: int) -> int:
-    """Run `workers` processes like this one, start again those that die, and pass signals on. Returns the worst exit
-    code when all have ended."""
+    """Run `workers` processes like this one, restart those that die, and forward signals. Returns the worst exit code
+    after all have ended."""
     clock = SystemClock()
     processes = [SupervisedProcess(f"worker {n}", ["--worker", str(n)], clock) for n in range(workers)]
 

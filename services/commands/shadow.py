@@ -1,4 +1,4 @@
-"""`gantry shadow`: how the answers of two archives compare, before a switch."""
+"""`gantry shadow`: the comparison of two archives' answers, before a switch."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from gantry.services.whereabouts.words import moment
 
 @click.command()
 @options
-@click.option("--days", type=click.IntRange(1), help="Of the last so many days alone (UTC).")
-@click.option("--examples", type=click.IntRange(0, 20), default=3, show_default=True, help="Of each kind.")
+@click.option("--days", type=click.IntRange(1), help="Only the last so many days (UTC).")
+@click.option("--examples", type=click.IntRange(0, 20), default=3, show_default=True, help="Examples of each kind.")
 def shadow(config: Path | None, data: Path | None, as_json: bool, days: int | None, examples: int) -> None:
-    """Show how the answers of Gantry and of another archive compare, and whether the switch may come.
+    """Show the differences between the answers of Gantry and of another archive, and a verdict on the switch.
 
-    Counted at the front door while `door.shadow` names the other archive (docs/shadow.md); all processes of the door
-    together, saved every 15 seconds.
+    The front door counts them while `door.shadow` names the other archive (docs/shadow.md). The counts of all processes
+    of the door are added up, and saved every 15 seconds.
 
     \b
         gantry shadow
@@ -52,7 +52,7 @@ def shadow(config: Path | None, data: Path | None, as_json: bool, days: int | No
 
 
 def _show(whole: ComparisonTally, settings: Settings, examples: int) -> None:
-    click.echo(f"Peers hear {'the other archive' if settings.door.shadow.answers == 'other' else 'Gantry'}.")
+    click.echo(f"Peers are answered by {'the other archive' if settings.door.shadow.answers == 'other' else 'Gantry'}.")
     click.echo(f"Compared from {moment(whole.first)} to {moment(whole.last)}.")
     for sentence in verdict(whole):
         click.echo(sentence)

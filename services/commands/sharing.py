@@ -31,17 +31,23 @@ _DAY_US = 24 * 3600 * 1_000_000
 
 @click.group()
 def share() -> None:
-    """Make, list and revoke links by which people outside see some studies."""
+    """Create, list and revoke links that show some studies to people outside."""
 
 
 @share.command()
 @options
 @click.argument("studies", metavar="STUDY...", nargs=-1, required=True)
-@click.option("--days", type=click.FloatRange(0, 366, min_open=True), default=7.0, show_default=True, help="How long.")
+@click.option(
+    "--days",
+    type=click.FloatRange(0, 366, min_open=True),
+    default=7.0,
+    show_default=True,
+    help="Days until the link ends.",
+)
 @click.option("--openings", type=click.IntRange(1, MOST_OPENINGS), help="How often it may be opened.")
 @click.option("--password", "locked", is_flag=True, help="Ask for a password, or read it from standard input.")
-@click.option("--download", is_flag=True, help="Whole objects may be taken away, too.")
-@click.option("--deidentify", metavar="PROFILE", default="", help="Show copies that are de-identified by this profile.")
+@click.option("--download", is_flag=True, help="Allow the download of whole objects.")
+@click.option("--deidentify", metavar="PROFILE", default="", help="Show copies de-identified by this profile.")
 @reason_option
 def create(
     config: Path | None,
@@ -55,7 +61,7 @@ def create(
     deidentify: str,
     reason: str,
 ) -> None:
-    """Make a link to studies, by their Study Instance UIDs, and write it to standard output: it is shown this once.
+    """Create a link to studies, by their Study Instance UIDs, and print it to standard output: it is shown only once.
 
     \b
         gantry share create 1.2.3 --days 14 --password --reason "second opinion, clinic on the lake"
@@ -92,7 +98,7 @@ def create(
 @share.command("list")
 @options
 def listed(config: Path | None, data: Path | None, as_json: bool) -> None:
-    """List all links, also those that ended in the last 90 days; without their tokens, which nobody has."""
+    """List all links, including those that ended in the last 90 days, without their tokens, which are not stored."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         rows = [shown(share, SystemClock().now_us()) for share in (await _shares(stores.log)).all()]
@@ -125,7 +131,7 @@ def listed(config: Path | None, data: Path | None, as_json: bool) -> None:
 @click.argument("links", metavar="LINK...", nargs=-1, required=True)
 @reason_option
 def revoke(config: Path | None, data: Path | None, as_json: bool, links: tuple[str, ...], reason: str) -> None:
-    """Take links back, by their names in `gantry share list`: they open no more, and whoever is in is out."""
+    """Revoke links, by their names in `gantry share list`: they no longer open, and open sessions end."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         shares = await _shares(stores.log)
@@ -155,7 +161,7 @@ async def _shares(log: EventLog) -> Shares:
 def _sealed(settings: Settings) -> SealedShares:
     sealed = sealed_shares_of(settings, SystemClock())
     if sealed is None:
-        raise ConfigError("sharing.key_file", None, "is not set: nothing would open a link (docs/sharing.md)")
+        raise ConfigError("sharing.key_file", None, "is not set: no link could be opened (docs/sharing.md)")
     return sealed
 
 

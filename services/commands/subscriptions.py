@@ -1,4 +1,4 @@
-"""`gantry subscriptions`: who is told of studies over FHIR, and how that goes."""
+"""`gantry subscriptions`: the subscriptions to studies over FHIR, and their state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLUMNS = ("subscription", "by", "host", "status", "since", "ends", "events", "
 @click.command()
 @options
 def subscriptions(config: Path | None, data: Path | None, as_json: bool) -> None:
-    """List the subscriptions over FHIR: status, how many events there were, and how many wait."""
+    """List the subscriptions over FHIR: status, number of events, and how many wait."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         rows = []

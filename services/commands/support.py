@@ -1,4 +1,4 @@
-"""`gantry support`: how an archive is, in one file for whoever is asked for help, without anything of a patient."""
+"""`gantry support`: the state of an archive in one file for support, without patients' data."""
 
 from __future__ import annotations
 
@@ -38,28 +38,32 @@ from gantry.services.whereabouts.associations import associations
 
 _DAY_US = 24 * 3600 * 1_000_000
 _LOG_BYTES = 16 << 20
-"""Of each log: its end."""
+"""Bytes from the end of each log."""
 _LIBRARIES = ("pydicom", "pynetdicom", "aiokafka", "opensearch-py", "aiobotocore", "aiohttp", "uvloop")
 _PAGES = ("/healthz", "/readyz", "/metrics")
 
 
 @click.command()
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="GANTRY_CONFIG", help="YAML file.")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where the embedded stores live.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Folder of the embedded stores.")
 @click.option("--port", type=int, help="HTTP port of the process on this machine (default: as for `gantry health`).")
 @click.option(
-    "--log", "logs", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A log."
+    "--log",
+    "logs",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A log file; may be given several times.",
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file to write (a ZIP).")
 def support(
     config: Path | None, data: Path | None, port: int | None, logs: tuple[Path, ...], output: Path | None
 ) -> None:
     """Write a bundle for a support case: versions, settings, health, metrics, lag, dead letters, last passes of
-    verification and comparison, associations of a day, and the logs that are named.
+    verification and comparison, associations of a day, and the given logs.
 
-    No image, no attribute of one, no secret is in it. UIDs of studies are replaced by names that only fit within one
-    bundle. AE titles, addresses and host names stay: read it before you send it. What cannot be asked, since a store is
-    away, is said in errors.txt, and the rest is written. Exit code 1 then.
+    It contains no images, no attributes of images, and no secrets. UIDs of studies are replaced by names that are only
+    valid within one bundle. AE titles, addresses and host names stay: read it before you send it. If a store is away,
+    errors.txt says so, the rest is written, and the exit code is 1.
     """
     now = datetime.fromtimestamp(SystemClock().now_us() / 1e6, UTC)
     output = output or Path(f"gantry-support-{now:%Y%m%dT%H%M%SZ}.zip")
@@ -98,25 +102,25 @@ class _Bundle:
 
     @property
     def names(self) -> list[str]:
-        """The files that are in it."""
+        """The names of its files."""
         return list(self._files)
 
     def add(self, name: str, content: Any) -> None:
-        """A file: text as it is, everything else as JSON."""
+        """Add a file: text as it is, everything else as JSON."""
         if isinstance(content, str):
             self._files[name] = self._scrubber.text(content)
         else:
             self._files[name] = json.dumps(self._scrubber.value(content), indent=1, ensure_ascii=False) + "\n"
 
     async def ask(self, name: str, source: Callable[[], Awaitable[Any]]) -> None:
-        """A file of what is asked, or a line that says why not."""
+        """Add a file with the result of `source`, or an error line."""
         try:
             self.add(name, await source())
         except GantryError as error:
             self.errors.append(self._scrubber.text(f"{name}: {error}"))
 
     def write(self, path: Path) -> None:
-        """Write it where nothing is yet, for its owner only."""
+        """Write a new file that only its owner can read."""
         if self.errors:
             self._files["errors.txt"] = "\n".join(self.errors) + "\n"
         try:

@@ -1,4 +1,4 @@
-"""Which consumer groups tell others what happens, by the settings."""
+"""The consumer groups that notify others, by the settings."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _STUDIES = (TOPICS[StudyCompleted].name,)
 
 
 def telling_groups(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """The groups with the topics that they read. One that nobody is a member of would hold the log's retention up, so
-    there is none that the settings do not ask for."""
+    """The groups with the topics that they read. A group without members would delay the log's retention, so only
+    groups that the settings need are included."""
     routing = settings.routing
     groups = {
         watcher.GROUP: (_STUDIES, bool(settings.completion.quiet)),

@@ -1,4 +1,4 @@
-"""`gantry tiers`: which studies rules move to which object store, and why; moving them now; and what lies where."""
+"""`gantry tiers`: lists which studies rules move to which object store; moves them; shows what each store holds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PATIENCE_SECONDS = 20.0
 
 @dataclass(slots=True)
 class _Planned:
-    """What is to be moved of one study."""
+    """The planned moves of one study."""
 
     study: str
     rule: str
@@ -41,14 +41,13 @@ class _Planned:
 @click.command()
 @options
 @click.option("--dry-run", is_flag=True, help="List what would be moved, where to and by which rule; move nothing.")
-@click.option(
-    "--rate", type=click.FloatRange(min=0), help="MB per second; 0: as fast as it goes; `tiers.rate` if not given."
-)
+@click.option("--rate", type=click.FloatRange(min=0), help="MB per second; 0: no limit; `tiers.rate` if not given.")
 def tiers(config: Path | None, data: Path | None, as_json: bool, dry_run: bool, rate: float | None) -> None:
-    """Move studies between the object stores in `tiers.stores`, by the rules in `tiers.rules`, and say what lies where.
+    """Move studies between the object stores in `tiers.stores`, by the rules in `tiers.rules`, and show what each store
+    holds.
 
-    Runs by itself with the indexer role, a pass every `tiers.every` seconds. What is retrieved is the same before,
-    meanwhile and afterwards. Can be broken off and run again. Exit code 1 where an object could not be moved.
+    Runs automatically with the indexer role, a pass every `tiers.every` seconds. Retrieval works as usual before,
+    during and after a move. It can be interrupted and run again. Exit code 1 if an object could not be moved.
 
     \b
         gantry tiers --dry-run
@@ -65,8 +64,8 @@ def tiers(config: Path | None, data: Path | None, as_json: bool, dry_run: bool, 
         rows: list[tuple[str, Any]] = [
             ("objects moved", f"{state.moved} ({in_bytes(state.bytes)})"),
             ("could not be moved", state.failed),
-            ("copies removed that they left", f"{state.left} ({in_bytes(state.left_bytes)})"),
-            ("objects of which two copies differ", state.unequal),
+            ("old copies removed", f"{state.left} ({in_bytes(state.left_bytes)})"),
+            ("objects with two copies that differ", state.unequal),
             *_object_rows(state.objects_in, state.bytes_in),
             *await _restore_request_rows(tiering),
         ]
@@ -79,7 +78,7 @@ def tiers(config: Path | None, data: Path | None, as_json: bool, dry_run: bool, 
 
 def _tiering(stores: Stores, settings: Settings, rate: float | None) -> Tiering:
     if stores.tiers is None:
-        raise ConfigError("tiers.stores", None, "names no object store: there is nowhere to move anything")
+        raise ConfigError("tiers.stores", None, "has no object store to move studies to")
     return Tiering(
         stores.tiers,
         stores.log,
@@ -96,7 +95,7 @@ def _tiering(stores: Stores, settings: Settings, rate: float | None) -> Tiering:
 
 
 async def _list(tiering: Tiering, as_json: bool) -> None:
-    """What would be moved; then, but for machines, what lies where."""
+    """List what would be moved; then, without --json, what each store holds."""
     studies = objects = size = 0
     rows: list[tuple[str, ...]] = []
     async for study in _by_study(tiering.planner.moves()):
@@ -116,7 +115,7 @@ async def _list(tiering: Tiering, as_json: bool) -> None:
 
 
 async def _by_study(moves: AsyncIterator[StudyMove]) -> AsyncIterator[_Planned]:
-    """One for each study: a large one comes in several moves, one after the other."""
+    """The moves grouped by study: a large study has several consecutive moves."""
     known: _Planned | None = None
     async for move in moves:
         if known is not None and known.study != move.study:
@@ -137,9 +136,9 @@ def _object_rows(objects: dict[str, int], size: dict[str, int]) -> list[tuple[st
 
 
 async def _restore_request_rows(tiering: Tiering) -> list[tuple[str, str]]:
-    """What was asked for from an archive."""
+    """Objects requested from an archive tier."""
     return [
-        ("asked for from an archive", f"{wish.key} {'can be read' if wish.readable else 'is on its way'}, {wish.since}")
+        ("requested from an archive", f"{wish.key} {'can be read' if wish.readable else 'is on its way'}, {wish.since}")
         for wish in await tiering.wanted.current()
     ]
 

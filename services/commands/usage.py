@@ -1,4 +1,4 @@
-"""`gantry usage`: what is stored, by modality, sender and month."""
+"""`gantry usage`: the stored amount, by modality, sender and month."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from gantry.services.process.stores import Stores
 from gantry.services.whereabouts.words import moment
 
 _INSIDE = ("place", "by", "saved_at", "settled")
-"""Of a count, what is not shown."""
+"""Fields of a count that are not shown."""
 
 
 @click.command()
 @options
-@click.option("--count", "anew", is_flag=True, help="Count now, and do not show what was counted before.")
+@click.option("--count", "anew", is_flag=True, help="Count now, instead of showing the last count.")
 def usage(config: Path | None, data: Path | None, as_json: bool, anew: bool) -> None:
-    """Show how much is stored, by modality, by who sent it, and by the month in which it came.
+    """Show how much is stored, by modality, by sender, and by month of arrival.
 
-    It is counted by itself with the indexer role, every `upkeep.usage_every` seconds: current objects, by the bytes of
-    their data sets. Where `storage.quota` is set, it says what of it is used, too: that count, and what came since.
+    The indexer role counts automatically, every `upkeep.usage_every` seconds: current objects, by the bytes of their
+    data sets. If `storage.quota` is set, its use is shown, too: the last count, and what arrived since.
 
     \b
         gantry usage
@@ -48,7 +48,7 @@ def usage(config: Path | None, data: Path | None, as_json: bool, anew: bool) -> 
             shown = _progress if sys.stderr.isatty() and not as_json else lambda _: None
             state = await counter.count(None, shown)
         if state is None:
-            raise ConfigError("usage", None, "nothing was counted yet: `gantry usage --count` does it now")
+            raise ConfigError("usage", None, "nothing was counted yet: run `gantry usage --count`")
         quota = quota_of(settings, stores.objects, SystemClock(), Metrics())
         if quota is not None:
             await quota.look()
@@ -67,7 +67,7 @@ def _show(state: Usage, quota: QuotaStand | None, as_json: bool) -> None:
         shown = {name: value for name, value in asdict(state).items() if name not in _INSIDE}
         print_json(shown | ({} if quota is None else {"quota": asdict(quota)}))
         return
-    when = moment(state.finished_at) if state.finished_at else f"not ended yet, begun {moment(state.begun_at)}"
+    when = moment(state.finished_at) if state.finished_at else f"not finished, begun {moment(state.begun_at)}"
     click.echo(f"{counted(state.instances, 'instance')}, {in_bytes(state.bytes)}, counted {when}")
     if quota is not None:
         click.echo(_of_quota(quota))
@@ -80,9 +80,9 @@ def _of_quota(quota: QuotaStand) -> str:
     share = f"{100 * quota.used / quota.bytes:.0f} %"
     words = f"quota: {in_bytes(quota.used)} of {in_bytes(quota.bytes)} ({share})"
     if not quota.counted_at:
-        return f"{words}; no count has ended yet, so what was stored before is not in it: `gantry usage --count`"
+        return f"{words}; no count has finished yet, so earlier objects are not included: run `gantry usage --count`"
     if quota.late:
-        return f"{words}; its count is old ({moment(quota.counted_at)}): what was deleted since may still be in it"
+        return f"{words}; its count is old ({moment(quota.counted_at)}): objects deleted since may still be included"
     return words
 
 

@@ -1,4 +1,4 @@
-"""`gantry webhooks`: how far each webhook is behind."""
+"""`gantry webhooks`: how far each webhook is behind the log."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from gantry.services.webhooks.app import group_of
 @click.command()
 @options
 def webhooks(config: Path | None, data: Path | None, as_json: bool) -> None:
-    """List the configured webhooks, and how many events each has still to read."""
+    """List the configured webhooks, and how many events each has not read yet."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         rows = []
         for webhook in settings.webhooks:
             lag = await stores.log.lag(group_of(webhook))
             behind = sum(lag.values()) if lag else None
-            # What stands before and behind the host may be a secret.
+            # User, path and query of the URL may be secret.
             host = urlsplit(webhook.url).hostname or ""
             if as_json:
                 print_json({"webhook": webhook.name, "host": host, "behind": behind})
-            rows.append((webhook.name, host, "has not begun" if behind is None else str(behind)))
+            rows.append((webhook.name, host, "not begun" if behind is None else str(behind)))
         if not as_json and rows:
             print_columns(("webhook", "host", "events behind"), rows)
         if not rows and not as_json:

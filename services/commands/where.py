@@ -1,4 +1,4 @@
-"""`gantry where` and `gantry associations`: where a study is, and who called."""
+"""`gantry where` and `gantry associations`: the whereabouts of a study, and the associations of peers."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _UNITS = {"m": 60, "h": 3600, "d": 86400}
 @options
 @click.argument("term", metavar="ACCESSION|UID|PATIENT-ID")
 def where(config: Path | None, data: Path | None, as_json: bool, term: str) -> None:
-    """Say where a study is: received from whom, indexed, committed, deleted, failed and why, and what to do.
+    """Show where a study is: its senders, whether it is indexed, committed, deleted, or failed and why, and what to do.
 
     TERM is an accession number, a Patient ID, or the UID of a study, a series or an instance. Reads the stores of the
-    archive, beside its services. Exit code 1 where nothing is known of it.
+    archive, beside its services. Exit code 1 if nothing is known about it.
     """
     term = term.strip()
     if not term or not term.isprintable():
@@ -60,18 +60,18 @@ def _say(result: FoundStudies, term: str) -> None:
             click.echo(f"to do: {step}")
         click.echo()
     if result.more:
-        click.echo(f"only the first {MOST_STUDIES} studies are shown: ask by a UID or an accession number")
+        click.echo(f"only the first {MOST_STUDIES} studies are shown: search by a UID or an accession number")
     if result.partly:
-        click.echo("not everything that was deleted or rejected could be looked through: more may be among that")
+        click.echo("not all deleted or rejected objects could be searched: there may be more")
     if result.accounts:
         return
-    click.echo("nothing is known of it: no study, series or instance has this UID, accession number or Patient ID")
+    click.echo("nothing found: no study, series or instance has this UID, accession number or Patient ID")
     if result.behind:
-        click.echo(f"the index is {result.behind} records behind the log: it may be among these; ask again")
+        click.echo(f"the index is {result.behind} records behind the log: it may be among these; try again")
     if result.dead:
         click.echo(f"{result.dead} instances could not be made searchable: it may be one of them; gantry dlq list")
     if "*" in term or "?" in term:
-        click.echo("a term is taken as it stands, without wildcards: gantry find -k AccessionNumber=… takes them")
+        click.echo("the term is searched without wildcards; for wildcards: gantry find -k AccessionNumber=…")
     click.echo("did its sender reach the archive? gantry associations --refused")
 
 
@@ -85,25 +85,25 @@ def _seconds(_: click.Context, __: click.Parameter, text: str) -> int:
 def since_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """`--since`, in seconds."""
     return click.option(
-        "--since", default=default, show_default=True, callback=_seconds, help="How long ago, as 90m, 12h or 3d."
+        "--since", default=default, show_default=True, callback=_seconds, help="How far back, as 90m, 12h or 3d."
     )
 
 
 @click.command()
 @options
-@click.option("--ae", "title", help="Only those of this calling AE title.")
+@click.option("--ae", "title", help="Only associations of this calling AE title.")
 @click.option(
-    "--refused", is_flag=True, help="Only rejected ones, and those in which a request was refused or cut off."
+    "--refused", is_flag=True, help="Only rejected associations, and those with a request that was refused or cut off."
 )
 @since_option("24h")
-@click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="The last so many.")
+@click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="Show the last so many.")
 def associations(
     config: Path | None, data: Path | None, as_json: bool, title: str | None, refused: bool, since: int, most: int
 ) -> None:
-    """List associations: who called from where, how it ended, how requests were answered, what was refused and why.
+    """List associations: who called from where, how each ended, how requests were answered, what was refused and why.
 
-    They are recorded for 14 days. Those that only verified are recorded once a minute for each peer, and so is each
-    kind of refusal, with their number. What the front door rejects itself is in its log.
+    They are recorded for 14 days. Associations with verification only are recorded once a minute for each peer, with
+    their number; so is each kind of refusal. Rejections by the front door itself are in its log.
     """
 
     async def work(stores: Stores, settings: Settings) -> None:

@@ -37,7 +37,7 @@ _uid = click.argument("uid", metavar="SOP_INSTANCE_UID")
 
 @click.group()
 def workitems() -> None:
-    """See, create, cancel and erase workitems: what somebody is to do, and who claimed it (docs/workitems.md)."""
+    """See, create, cancel and erase workitems: tasks, and who has claimed them (docs/workitems.md)."""
 
 
 @workitems.command("list")
@@ -50,7 +50,7 @@ def workitems() -> None:
 def list_(
     config: Path | None, data: Path | None, as_json: bool, keys: tuple[str, ...], state: str | None, limit: int
 ) -> None:
-    """List workitems by when they are to begin.
+    """List workitems by start time.
 
     \b
         gantry workitems list --state SCHEDULED -k WorklistLabel=LIVER
@@ -129,14 +129,17 @@ def add(config: Path | None, data: Path | None, as_json: bool, files: tuple[Any,
 @_uid
 @reason_option
 def cancel(config: Path | None, data: Path | None, as_json: bool, uid: str, reason: str) -> None:
-    """Ask that a workitem be cancelled: one that nobody has claimed is; who performs one decides for himself."""
+    """Request the cancellation of a workitem: an unclaimed workitem is cancelled; for a claimed one its performer
+    decides."""
 
     async def act(opened: OrderSession) -> None:
         await _existing(opened, uid)
         _accepted(await _desk(opened).request_cancel(uid, {_WHY: [reason]}, _asker(opened)))
         workitem = await _existing(opened, uid)
         under_way = workitem.state is WorkitemState.IN_PROGRESS
-        click.echo("somebody performs it, and decides" if under_way else f"the workitem is {workitem.state.value}")
+        click.echo(
+            "it is being performed; its performer decides" if under_way else f"the workitem is {workitem.state.value}"
+        )
 
     on_orders(config, data, act)
 
@@ -145,14 +148,14 @@ def cancel(config: Path | None, data: Path | None, as_json: bool, uid: str, reas
 @options
 @_uid
 @reason_option
-@click.option("--even-in-progress", is_flag=True, help="Also one that somebody performs.")
+@click.option("--even-in-progress", is_flag=True, help="Even if it is being performed.")
 def erase(config: Path | None, data: Path | None, as_json: bool, uid: str, reason: str, even_in_progress: bool) -> None:
-    """Erase a workitem for good: all that was said of its patient in it. Its UID and the reason stay."""
+    """Erase a workitem for good: all values of its patient. Its UID and the reason stay."""
 
     async def act(opened: OrderSession) -> None:
         workitem = await _existing(opened, uid)
         if workitem.state is WorkitemState.IN_PROGRESS and not even_in_progress:
-            raise click.ClickException("it is being performed; with --even-in-progress it is erased all the same")
+            raise click.ClickException("it is being performed; give --even-in-progress to erase it nevertheless")
         await _desk(opened).erase(uid, reason, _asker(opened))
         click.echo(f"workitem {uid} is erased")
 

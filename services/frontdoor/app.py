@@ -77,7 +77,7 @@ class FrontDoor:
         self.lifecycle = Lifecycle([self.health, self], clock, settings.drain)
 
     def _message_doors(self) -> dict[str, MessageDoor]:
-        """By partition. Raises `ConfigError`."""
+        """The doors for HL7 messages, by partition. Raises `ConfigError`."""
         door = self.settings.door
         reacher = Reacher(door.connect_timeout, door.connect_deadline, self.clock, self.metrics)
         ports = {partition.name: partition.hl7_port for partition in door.partitions} or {"": self.settings.hl7.port}
@@ -87,10 +87,12 @@ class FrontDoor:
             if not behind.takes_messages or ports[name] is None:
                 if name and ports[name] is not None:
                     raise ConfigError(
-                        f"door.partitions: {name}", None, "hl7_port: its settings name nobody in `door.hl7`"
+                        f"door.partitions: {name}",
+                        None,
+                        "hl7_port: the partition's settings name no backends in `door.hl7`",
                     )
                 if not name and behind.takes_messages:
-                    raise ConfigError("door.hl7", None, "needs hl7.port: where the door takes messages")
+                    raise ConfigError("door.hl7", None, "needs hl7.port, on which the door listens for messages")
                 continue
             if hl7.tls and not self._certificates.speaks_tls:
                 raise ConfigError("hl7.tls", None, "needs tls.certificate and tls.key")
@@ -98,11 +100,11 @@ class FrontDoor:
         return doors
 
     def _shadow(self, behind: Behind, settings: Settings, storage: Container[str]) -> None:
-        """Shadow mode, where there is another archive."""
+        """Start shadow mode if another archive is configured."""
         shadow = settings.door.shadow
         if shadow.dimse is None and shadow.url is None:
             return
-        # A door that compares nothing has no stores, and their libraries not in memory.
+        # A door without shadow mode has no stores, and does not load their libraries.
         from gantry.services.process.stores import open_hot_blobs
 
         behind.shadow = Shadow(
@@ -127,7 +129,7 @@ class FrontDoor:
     def _http_server(self, port: int) -> HttpServer:
         refresh = SystemMetrics(self.settings, self.metrics).refresh
         if self._shared:
-            # Of several archives one that is down must not take away the others' door.
+            # If one of several archives is down, the door must still serve the others.
             checks: dict[str, Callable[[], Awaitable[None]]] = {"partitions": self._require_reached_partition}
             servers = {
                 name: self._answering(partition, self._behind[name])
@@ -159,7 +161,7 @@ class FrontDoor:
         return "" if self.lifecycle.state is Phase.READY else self.lifecycle.state.value
 
     async def _require_reached_partition(self) -> None:
-        """Raises `ConnectionFailed` where no partition has anybody."""
+        """Raises `ConnectionFailed` if no partition has a reachable process."""
         if not any(behind.is_reached for behind in self._behind.values()):
             raise ConnectionFailed("no process of any partition can be reached")
 
@@ -198,7 +200,7 @@ class FrontDoor:
         return bound
 
     def _open_messages(self, partition: str, door: MessageDoor) -> int:
-        """The port for HL7 messages, of the archive or of one of several."""
+        """Open the port for HL7 messages of the archive, or of one partition."""
         hl7 = self.settings.hl7
         ports = {partition.name: partition.hl7_port for partition in self.settings.door.partitions}
         speaks_tls = (self._shared[partition].settings.hl7 if partition else hl7).tls
@@ -242,7 +244,7 @@ class FrontDoor:
         return named if isinstance(named, Astray) else self._behind[named]
 
     def _why_astray(self, partition: str, origin: Origin) -> str:
-        """Why a sender at the port of one partition is none of its own, "" if he is."""
+        """Why a sender at the port of a partition does not belong to it; "" if it does."""
         if not self._signs:
             return ""
         named = of_association(self._signs, Called("", origin.address, origin.certificate, partition))

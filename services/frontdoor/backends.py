@@ -37,7 +37,7 @@ class Backends:
     _pools: dict[Pool, dict[Address, Backend]] = field(default_factory=dict)
 
     def update(self, pool: Pool, addresses: Iterable[Address]) -> None:
-        """Set the addresses of a pool. Backends that it had before retain their counts."""
+        """Set the addresses of a pool. Known backends retain their counts."""
         known = self._pools.get(pool, {})
         self._pools[pool] = {address: known.get(address) or Backend(pool, address) for address in addresses}
 

@@ -1,4 +1,4 @@
-"""One archive behind the door: its processes, as they are found, and the key that it shares with the door."""
+"""One archive behind the door: its processes, as discovered, and the key that it shares with the door."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from gantry.services.process.door_key import DoorKey, OriginProver
 logger = get_logger("door")
 _FOR_NO_ASSOCIATION = (Pool.HL7, Pool.OTHER)
 _AT_ONCE = 50
-"""Connections that a look begins before everything else has its turn: a thousand take a seventh of a second."""
+"""Connections that a check begins before other tasks get a turn: a thousand take a seventh of a second."""
 _TIME = SystemClock()
 
 
 class Behind:
-    """The processes of the pools that `settings.door` names. `partition` is its name, "" where it is the only one."""
+    """The processes of the pools in `settings.door`. `partition` is the name of the archive, "" if it is the only
+    one."""
 
     def __init__(
         self, settings: Settings, clock: Clock, metrics: Metrics, *, partition: str = "", most: int | None = None
     ) -> None:
-        """At most `most` associations at once, where that is said. Raises `ConfigError`."""
+        """`most` is the limit of associations at once, or None. Raises `ConfigError`."""
         self.partition = partition
         self.most = most
         self._door = settings.door
@@ -49,19 +50,19 @@ class Behind:
             raise ConfigError("door", None, f"{whose}no backends: name those of one of {pools}")
         shadow = settings.door.shadow
         self.called = shadow.ae_title if shadow.answers == "other" else None
-        """The AE title that the other archive is called by where it answers peers, if it is another one."""
+        """The called AE title for the other archive while it answers peers, if it differs."""
         if shadow.answers == "other" and shadow.dimse is not None:
             self._named[Pool.OTHER] = (shadow.dimse,)
         self.shadow: Shadow | None = None
         self._named_web = {Pool(name): backends for name, backends in settings.door.web_pools.items()}
         self.told: Mapping[str, str] = {"partition": partition} if partition else {}
-        """What log lines say of it."""
+        """The fields of this archive in log lines."""
         self.backends = Backends(settings.door.leave_alone)
         self._web_backends = Backends(settings.door.leave_alone)
         key = settings.door.key_file
         prover = None if key is None else OriginProver(DoorKey(key), clock)
         self.header: Callable[[Origin, Address], bytes] = encode if prover is None else prover.header
-        """Makes the PROXY header with which a connection begins that is passed on."""
+        """Makes the PROXY header with which a forwarded connection begins."""
         timeout, stall = settings.door.connect_timeout, settings.http.stall
         self.forwarder = Forwarder(self._web_backends, clock, timeout, stall, prover)
 
@@ -71,28 +72,28 @@ class Behind:
         return tuple(self._named)
 
     def sets(self, request: AssociateRequest, storage: Container[str]) -> list[frozenset[Pool]]:
-        """The sets of pools for an association, the best first (`choices`): before the switch, the other archive
-        alone."""
+        """The sets of pools for an association, the best first (`choices`); before the switch, only the other
+        archive."""
         if Pool.OTHER in self._named:
             return [frozenset({Pool.OTHER})]
         return self.own_sets(request, storage)
 
     def own_sets(self, request: AssociateRequest, storage: Container[str]) -> list[frozenset[Pool]]:
-        """The same among our own processes."""
+        """The same for our own processes."""
         return choices(request, storage, [pool for pool in self._named if pool not in _FOR_NO_ASSOCIATION])
 
     def opening_of(self, origin: Origin, backend: Backend) -> bytes:
-        """What a connection to a backend begins with: a PROXY header, which another archive would not understand."""
+        """The first bytes for a backend: a PROXY header; none for the other archive, which would not understand it."""
         return b"" if backend.pool is Pool.OTHER else self.header(origin, backend.address)
 
     @property
     def takes_messages(self) -> bool:
-        """Whether there is anybody for HL7 messages."""
+        """Whether there are backends for HL7 messages."""
         return Pool.HL7 in self._named
 
     @property
     def serves_web(self) -> bool:
-        """Whether there is anybody for HTTP."""
+        """Whether there are backends for HTTP."""
         return bool(self._named_web)
 
     async def look(self) -> None:
@@ -119,7 +120,7 @@ class Behind:
         return any(backend.connects for backend in self.backends.all())
 
     async def close(self) -> None:
-        """Close the connections of requests, and end what shadow mode does."""
+        """Close the connections of requests, and end shadow mode."""
         if self.shadow is not None:
             await self.shadow.close()
         await self.forwarder.close()
@@ -130,7 +131,7 @@ class Behind:
             host, _, port = backend.rpartition(":")
             addresses = await self._addresses(host.strip("[]"), int(port))
             if addresses is None:
-                return  # the last known addresses stay until the name can be resolved again
+                return  # keep the last known addresses until the name can be resolved again
             places += addresses
         backends.update(pool, dict.fromkeys(places))
 

@@ -37,7 +37,7 @@ NOBODY_PLAYS_THESE_ROLES = AssociateReject(1, 2, 1)
 NOBODY_IS_CALLED_SO = AssociateReject(1, 1, 7)
 
 Whose = Callable[[AssociateRequest, Origin, str], Behind | Astray]
-"""The archive that an association is for. The text is the partition whose port was called, "" for the common one."""
+"""Finds the archive of an association. The text is the partition whose port was called, "" for the common port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ class DimseDoor:
     def take(
         self, sock: socket.socket, origin: Origin, tls: Callable[[], ssl.SSLContext] | None = None, port: str = ""
     ) -> None:
-        """Serve an accepted connection; `tls`, if given, returns the TLS context in force. `port` is the partition
-        whose port it came to."""
+        """Serve an accepted connection; `tls`, if given, returns the current TLS context. `port` is the partition whose
+        port was called."""
         context = tls() if tls is not None else self._tls
         task = asyncio.get_running_loop().create_task(self._serve(sock, origin, context, port))
         self._tasks.add(task)
@@ -106,8 +106,8 @@ class DimseDoor:
         task.add_done_callback(self._ended)
 
     def _wait(self, task: asyncio.Task[None], address: str) -> None:
-        """A connection without an association: not counted as one, but it holds a descriptor, and is closed if there
-        are too many."""
+        """Enter a connection without an association: it does not count as one, but holds a descriptor, and is closed if
+        there are too many."""
         self._waiting[task] = waiting = _Waiting(self, task, address)
         self._unassociated.enter(waiting, address)
 
@@ -121,8 +121,8 @@ class DimseDoor:
         self._wait_no_more(task)
 
     def failed(self, address: str, why: str, certificate: str = "") -> None:
-        """A connection ended without an association; `certificate` is what the peer showed in a TLS handshake that
-        failed."""
+        """A connection ended without an association; `certificate` describes the peer's certificate in a TLS handshake
+        that failed."""
         reason = reason_of(why)
         self._metrics.connections_failed.labels(reason).inc()
         times = self._times((address, "failed", why))
@@ -135,7 +135,7 @@ class DimseDoor:
         return self._seldom.times(kind, self._clock.monotonic())
 
     async def drained(self) -> None:
-        """Return when every connection has ended."""
+        """Wait until every connection has ended."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -172,8 +172,8 @@ class DimseDoor:
                 wire.close()
 
     async def _open(self, wire: RawConnection, opening: FirstPdu) -> tuple[str, str]:
-        """Read until there is a request or a reason to end, which is returned, with the certificate that was not
-        believed. PS3.8 9.1.5: ARTIM runs meanwhile."""
+        """Read until the request is complete or there is a reason to end. Returns the reason, and the certificate that
+        was refused. PS3.8 9.1.5: ARTIM runs meanwhile."""
         shaking = wire.is_tls
         try:
             async with asyncio.timeout(self._limits.artim):
@@ -207,7 +207,7 @@ class DimseDoor:
     async def _is_passed_on(
         self, wire: RawConnection, opening: FirstPdu, request: AssociateRequest, origin: Origin, port: str
     ) -> bool:
-        """Whether a backend served the association, which has ended when this returns; if not, it is rejected."""
+        """Forward the association to a backend until it ends; False if it was rejected instead."""
         whose = self._whose(request, origin, port)
         if isinstance(whose, Astray):
             self._reject(opening, request, origin, NOBODY_IS_CALLED_SO, whose.why)
@@ -239,7 +239,7 @@ class DimseDoor:
                 del self._per_peer[origin.address]
 
     def _is_full(self, address: str, whose: Behind) -> bool:
-        """Whether there are as many associations as there may be: in all, of a peer, or of an archive."""
+        """Whether the limit of associations is reached: of all, of a peer, or of an archive."""
         limits = self._limits
         return (
             self._per_peer.total() >= limits.associations
@@ -314,5 +314,5 @@ class DimseDoor:
 
 
 def _as_it_came(origin: Origin, wire: RawConnection) -> Origin:
-    """The peer, with the TLS that it spoke to us, or to a proxy in front of us."""
+    """The peer, with its TLS to us, or to a proxy in front of us."""
     return replace(origin, tls=True, certificate=wire.certificate) if wire.is_tls else origin

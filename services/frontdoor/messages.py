@@ -1,8 +1,8 @@
-"""HL7 messages over MLLP: a connection is passed on as a whole to a process of the orders role, its bytes unread.
+"""HL7 messages over MLLP: a connection is forwarded as a whole to a process of the orders role, without reading it.
 
-nobody can be reached      the connection is closed: MLLP has no refusal, and senders connect again
-the process ends           so does the connection; what had no answer is sent again, and answered as before
-the door ends              what waits for no answer is closed at once, the rest as soon as it has its answer
+no process is reachable    the connection is closed: MLLP has no refusal, and senders connect again
+the process ends           so does the connection; the sender repeats messages without an answer
+the door ends              idle connections are closed at once, the others as soon as they have their answer
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ _HANDSHAKE_SECONDS = 10.0
 _HALF_CLOSED_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
 _TAIL = END + b"\r"
-"""What an answer ends with."""
+"""The end of an answer."""
 
 
 class _Exchange:
-    """Whether a sender waits for an answer, by what passes."""
+    """Detects from the forwarded bytes whether a sender waits for an answer."""
 
     def __init__(self) -> None:
         self.waits = False
         self._last = b""
 
     def observe_request_bytes(self, data: memoryview) -> None:
-        """Bytes of the sender."""
+        """Bytes from the sender."""
         self.waits = True
 
     def observe_response_bytes(self, data: memoryview) -> None:
@@ -68,8 +68,8 @@ class MessageDoor:
         metrics: Metrics,
         astray: Callable[[Origin], str] = lambda _: "",
     ) -> None:
-        """Of `settings` the limits of connections count here; whom to admit is decided behind the door. `astray` says
-        why a sender is not one of this archive, "" if he is."""
+        """`settings` has the limits of connections; admission is decided behind the door. `astray` returns why a sender
+        does not belong to this archive, "" if it does."""
         self._behind = behind
         self._settings = settings
         self._reacher = reacher
@@ -81,8 +81,8 @@ class MessageDoor:
         self._pumps: dict[Pump, _Exchange] = {}
 
     def take(self, sock: socket.socket, origin: Origin, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
-        """Serve an accepted connection; `tls`, if given, returns the TLS context in force."""
-        if origin.local:  # a balancer looks whether we are here
+        """Serve an accepted connection; `tls`, if given, returns the current TLS context."""
+        if origin.local:  # a load balancer's health check
             sock.close()
             return
         refusal = self._refusal(origin.address)
@@ -97,11 +97,11 @@ class MessageDoor:
         task.add_done_callback(self._ended)
 
     def failed(self, address: str, why: str) -> None:
-        """A connection ended before it was said for whom it is."""
+        """A connection ended before its PROXY header named the peer."""
         self._refused(address, "proxy", why)
 
     async def drained(self) -> None:
-        """Return when every connection has ended: each as soon as its sender waits for nothing."""
+        """Wait until every connection has ended: each ends when its sender has its answer."""
         while self._open:
             for pump, exchange in list(self._pumps.items()):
                 if not exchange.waits and not pump.outwards.is_behind:
@@ -150,7 +150,7 @@ class MessageDoor:
                 return
             link = await self._reacher.reach(self._behind, [[Pool.HL7]], origin)
             if link is None:
-                self._refused(origin.address, "unreachable", "nobody behind the door takes messages")
+                self._refused(origin.address, "unreachable", "no process behind the door accepts messages")
                 return
             await self._pass(wire, origin, *link)
         except OSError as error:

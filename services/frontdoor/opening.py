@@ -1,4 +1,4 @@
-"""The first PDU of a connection, until it is whole: PS3.8 table 9-10, Sta2, with the state machine of the services.
+"""Reads the first PDU of a connection (PS3.8 table 9-10, Sta2), with the same state machine as the services.
 
 Bytes that cannot begin an A-ASSOCIATE-RQ are answered as a service answers them; a request retains its bytes.
 """
@@ -13,13 +13,13 @@ _workspace = memoryview(bytearray(WORKSPACE))
 
 
 class FirstPdu:
-    """Feed it until there is a `request` or it `is_over`; send `take_output` after every call."""
+    """The caller feeds it until there is a `request` or it `is_over`, and sends `take_output` after every call."""
 
     def __init__(self, limits: PduLimits) -> None:
         self._ul = UpperLayer(requestor=False, limits=limits, workspace=_workspace)
         self._ul.connected()
         self.raw = b""
-        """All bytes received: the request, and bytes that its sender may have sent after it."""
+        """All received bytes: the request, and any bytes after it."""
         self.request: AssociateRequest | None = None
 
     @property
@@ -33,7 +33,7 @@ class FirstPdu:
         if self.request is not None:
             return ""
         begins = f"{self.raw[0]:#04x}" if self.raw else "nothing"
-        return f"no association request, but what begins with {begins}"
+        return f"not an association request: it begins with {begins}"
 
     @property
     def has_begun(self) -> bool:

@@ -1,8 +1,8 @@
-"""Whose an association or a request is, where several organisations share a door. Pure.
+"""Finds the partition of an association or a request, if several organisations share a door. Pure.
 
 Everything that can name a partition is a sign: the port that was called, the called AE title, the caller's network and
-certificate; the host and the path of a request. All signs together must name exactly one. Signs of two, or none, are
-refused: an image that reaches the wrong organisation is worse than one that its sender must send again.
+certificate; the host and the path of a request. All signs together must name exactly one partition; else the
+association or request is refused. It is better to send an image again than to deliver it to the wrong organisation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PORT = "its port"
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """The signs of one partition. `port` stands for all ports of its own: a door knows which one was called."""
+    """The signs of one partition. `port` means any of its own ports: the door knows which port was called."""
 
     name: str
     ae_title: str
@@ -28,7 +28,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """What an association says: `port` is the name of the partition whose port was called, "" for the common one."""
+    """The signs of an association: `port` names the partition whose port was called, "" for the common port."""
 
     ae_title: str
     address: str
@@ -38,13 +38,13 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class Astray:
-    """Nobody's: why, for a log line."""
+    """There is no single partition; `why` is for a log line."""
 
     why: str
 
 
 def of_association(partitions: Sequence[Partition], called: Called) -> str | Astray:
-    """The name of the partition whose peer calls."""
+    """The name of the partition that the calling peer belongs to."""
     try:
         address = ip_address(called.address)
     except ValueError:
@@ -63,8 +63,8 @@ def of_association(partitions: Sequence[Partition], called: Called) -> str | Ast
 
 
 def of_request(partitions: Sequence[Partition], host: str, path: str) -> str | Astray:
-    """The name of the partition that a request is for. `host` is its Host header, `path` as it was sent. A request
-    without a sign is nobody's yet: `Astray` without a reason."""
+    """The name of the partition that a request is for. `host` is its Host header, `path` its path as sent. A request
+    without a sign is `Astray` without a reason."""
     name = host_of(host)
     signs = {
         f"host {name}": [p.name for p in partitions if name in p.hosts],
@@ -74,21 +74,21 @@ def of_request(partitions: Sequence[Partition], host: str, path: str) -> str | A
 
 
 def is_below(path: str, prefix: str) -> bool:
-    """Whether a path is a partition's, by whole segments; an empty prefix has none."""
+    """Whether a path is below a prefix, by whole segments; False for an empty prefix."""
     return bool(prefix) and (path == prefix or path.startswith(f"{prefix}/"))
 
 
 def host_of(header: str) -> str:
-    """The host name of a Host header, in lower case, without port and without the dot that ends a full name."""
+    """The host name of a Host header, in lower case, without port and without a final dot."""
     name, colon, port = header.strip().lower().rpartition(":")
     return (name if colon and port.isdigit() else header.strip().lower()).rstrip(".")
 
 
 def _agreed(signs: dict[str, list[str]]) -> str | Astray:
-    """The one partition that every sign names that names any."""
+    """The one partition on which all signs agree; signs that name none are ignored."""
     speaking = {sign: set(names) for sign, names in signs.items() if names}
     if not speaking:
-        return Astray(f"nothing of it names a partition ({', '.join(sign for sign in signs if sign != _PORT)})")
+        return Astray(f"it does not name a partition ({', '.join(sign for sign in signs if sign != _PORT)})")
     common = set.intersection(*speaking.values())
     if len(common) == 1:
         return common.pop()

@@ -1,4 +1,4 @@
-"""Bytes from one connection to another, both ways, until both have ended.
+"""Forwards bytes between two connections, in both directions, until both have ended.
 
 Back-pressure: one side is read only while the other accepts its bytes. An end is forwarded as it is: a half close as a
 half close, a reset as a reset, so that neither side mistakes a broken connection for an orderly end.
@@ -14,17 +14,17 @@ from gantry.services.frontdoor.wire import RawConnection
 
 _CHUNK = 1 << 18
 _workspace = memoryview(bytearray(_CHUNK))
-"""Shared by all pumps of the process: bytes that the other side does not accept at once are copied out of it."""
+"""Shared by all pumps of the process: bytes that the other side does not accept at once are copied."""
 
 
 class TrafficListener(Protocol):
-    """Hears what passes by. Its methods neither raise nor wait; the bytes are valid during the call."""
+    """Gets the forwarded bytes. Its methods must neither raise nor wait; the bytes are valid only during the call."""
 
     def observe_request_bytes(self, data: memoryview) -> None:
-        """Bytes of the front."""
+        """Bytes from the front."""
 
     def observe_response_bytes(self, data: memoryview) -> None:
-        """Bytes of the back."""
+        """Bytes from the back."""
 
 
 class Pump:
@@ -55,7 +55,7 @@ class Pump:
         self._close(outcome, reset=True)
 
     def end(self, outcome: str) -> None:
-        """End both sides now, in order: what was passed on is not lost."""
+        """End both sides now, in order: forwarded bytes are not lost."""
         if self.ended.is_set():
             return
         for wire in self._wires:
@@ -156,7 +156,7 @@ class _Flow:
     def _pass_on(self, data: memoryview) -> None:
         self._send(data)
         if self._tell is not None:
-            self._tell(data)  # after it is on its way: whoever listens delays nobody's bytes but the next
+            self._tell(data)  # after sending: a listener delays only the next bytes
 
     def _send(self, data: memoryview) -> None:
         try:

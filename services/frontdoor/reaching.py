@@ -1,4 +1,4 @@
-"""How the door gets to a process behind it: the best one that can be reached, told first for whom the connection is."""
+"""Connects to the best reachable process behind the door, and sends it the PROXY header of the peer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = get_logger("door")
 
 
 class Reacher:
-    """`timeout` is for one process, `deadline` for all tries together, in seconds."""
+    """`timeout` is for one process, `deadline` for all tries together; both in seconds."""
 
     def __init__(self, timeout: float, deadline: float, clock: Clock, metrics: Metrics) -> None:
         self._timeout = timeout
@@ -30,8 +30,8 @@ class Reacher:
     async def reach(
         self, whose: Behind, sets: Sequence[Iterable[Pool]], origin: Origin
     ) -> tuple[Backend, RawConnection] | None:
-        """The first process that can be reached of the sets of pools, once the PROXY header is sent; None if there is
-        none, or the deadline has passed. It counts as open there: the caller takes that back."""
+        """The first reachable process of the sets of pools, after the PROXY header was sent; None if there is none, or
+        after the deadline. The connection counts as open for this backend; the caller must end that."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._deadline):
                 for pools in sets:
@@ -42,7 +42,7 @@ class Reacher:
         return None
 
     async def _try(self, whose: Behind, backend: Backend, origin: Origin) -> RawConnection | None:
-        # Counted before it is reached, so that of many simultaneous associations not all go to one backend.
+        # Count it before connecting, so that many simultaneous associations do not all go to one backend.
         backend.open += 1
         backend.last_chosen = self._clock.monotonic()
         wire: RawConnection | None = None

@@ -1,7 +1,7 @@
 """Which pools can serve an association, by the contexts that its requestor proposes. Pure.
 
-An association that needs one role goes to that role's pool; the mixed pool has all roles and takes the rest: modalities
-store and ask for commitment on one association, workstations propose everything at once.
+An association that needs one role goes to the pool of that role. The mixed pool has all roles and serves the rest:
+modalities store and request commitment on one association, workstations propose everything at once.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Pool(StrEnum):
     ORDERS = "orders"
     MIXED = "mixed"
     HL7 = "hl7"
-    """The MLLP ports of those that play `orders`: for messages, not for associations."""
+    """The MLLP ports of processes with the orders role: for messages, not for associations."""
     OTHER = "other"
-    """No processes of ours: the archive that peers hear before the switch (decision 0069)."""
+    """Not our processes: the other archive, which answers peers before the switch (decision 0069)."""
 
 
 _POOLS = {
@@ -70,8 +70,8 @@ _POOLS = {
 
 
 def needed(request: AssociateRequest, storage: Container[str]) -> frozenset[Pool]:
-    """The roles that an association may use. Empty if any process will do: verification only, or no context that is
-    served here."""
+    """The roles that an association may use. Empty if any process can serve it: it has verification only, or no context
+    that is served here."""
     roles = {role.sop_class_uid: role for role in request.roles}
     pools: set[Pool] = set()
     for context in request.contexts:

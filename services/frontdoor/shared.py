@@ -1,4 +1,4 @@
-"""The partitions of a door: the settings file of each, and what two of them may not have in common."""
+"""The partitions of a door: the settings file of each, and the settings that two of them must not share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gantry.common.web.tokens import tokens_in
 from gantry.services.frontdoor.partitions import Partition
 
 _NAMED = {"kafka": "gantry", "opensearch": "gantry"}
-"""Where a path is the prefix of names, and what it is if none is given."""
+"""Stores whose URL has a prefix of names in its path, and the default prefix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """One partition: its signs, the settings by which the door answers for it, and how many associations it may have
-    at once, None for as many as the door takes."""
+    """One partition: its signs, its settings at the door, and how many associations it may have at once (None: as many
+    as the door)."""
 
     signs: Partition
     settings: Settings
@@ -28,7 +28,7 @@ class Shared:
 
 
 def shared_of(settings: Settings) -> list[Shared]:
-    """The partitions of `settings.door`, their files read; none where the door has one archive. Raises
+    """The partitions of `settings.door`, with their files read; empty if the door has one archive. Raises
     `ConfigError`."""
     partitions: list[Shared] = []
     for partition in settings.door.partitions:
@@ -49,8 +49,8 @@ def shared_of(settings: Settings) -> list[Shared]:
 
 
 def _at_the_door(theirs: Settings, ours: Settings) -> Settings:
-    """Their settings, but for what is the door's: proxies before the services, and one is the door, are none before
-    the door, and nobody is at home here without a token."""
+    """The settings of a partition, adapted to the door: the trusted proxies are those of the door, since the services
+    have the door itself as a proxy, and this machine has no rights without a token."""
     http = theirs.http.model_copy(update={"proxy_from": ours.http.proxy_from})
     return theirs.model_copy(update={"http": http, "lab": ours.lab and theirs.lab})
 
@@ -66,11 +66,11 @@ def _refuse_wrong(partition: PartitionSettings, theirs: Settings) -> None:
         reason = (
             f"http.url must end with {partition.path}, the path of partition {partition.name}, or name one of its hosts"
         )
-        raise ConfigError(str(partition.settings), None, f"{reason}: answers say where things are")
+        raise ConfigError(str(partition.settings), None, f"{reason}: answers contain URLs")
 
 
 def _secrets(settings: Settings) -> dict[str, Path | None]:
-    """The files of which two organisations with one are one: whoever is known at one would be known at the other."""
+    """The secret files that two organisations must not share: a caller known at one would be known at the other."""
     return {
         "encryption.key_file": settings.encryption.key_file,
         "door.key_file": settings.door.key_file,
@@ -84,8 +84,8 @@ def _secrets(settings: Settings) -> dict[str, Path | None]:
 
 
 def _refuse_shared_keys(partition: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:
-    """A file is the same by its path, or by one of the secrets in it, where the door can read both: each of them opens
-    what the file opens."""
+    """Refuse shared secret files. Two files are the same if they have the same path, or, if the door can read both, a
+    common secret: each secret in a file has the same power."""
     for other in before:
         of_other = _secrets(other.settings)
         for name, file in _secrets(theirs).items():
@@ -93,15 +93,13 @@ def _refuse_shared_keys(partition: PartitionSettings, theirs: Settings, before: 
             if file is None or also is None:
                 continue
             if file.absolute() == also.absolute() or _secrets_in(name, file) & _secrets_in(name, also):
-                reason = (
-                    f"partitions {other.signs.name} and {partition.name} have one {name}, or a secret in it: {file}"
-                )
+                reason = f"partitions {other.signs.name} and {partition.name} share {name}, or a secret in it: {file}"
                 raise ConfigError(str(partition.settings), None, reason)
 
 
 def _secrets_in(name: str, file: Path) -> frozenset[object]:
-    """None where the file cannot be read here, or not understood: who needs it says so. Users without a passcode may
-    have one name at both, so of a file of users it is the whole."""
+    """The secrets in a file; empty if it cannot be read or understood here, which its user reports. A file of users
+    counts as a whole: users without a passcode may have the same name in two files."""
     try:
         if name == "http.tokens_file":
             return frozenset(tokens_in(file))
@@ -115,7 +113,7 @@ def _secrets_in(name: str, file: Path) -> frozenset[object]:
 
 
 def _refuse_shared_stores(partition: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:
-    """What one organisation stores must be apart from what another does: erasing one erases nothing of another."""
+    """Refuse stores that overlap: erasing one organisation's data must not erase another's."""
     for other in before:
         for kind in ("objects", "log", "index"):
             for mine in _places(theirs, kind):
@@ -126,7 +124,8 @@ def _refuse_shared_stores(partition: PartitionSettings, theirs: Settings, before
 
 
 def _places(settings: Settings, kind: str) -> list[tuple[str, str]]:
-    """Where a store lies, with the server that its URL does not name; objects lie in each of `tiers.stores`, too."""
+    """The locations of a store, each with the server if its URL does not name one; objects are in `tiers.stores`,
+    too."""
     if kind != "objects":
         return [("", settings.log_url if kind == "log" else settings.index_url)]
     urls = [settings.objects_url, *(store.url for store in settings.tiers.stores)]
@@ -134,7 +133,7 @@ def _places(settings: Settings, kind: str) -> list[tuple[str, str]]:
 
 
 def _overlap(place: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Whether one place is the other, or within it. Servers of a cluster may be named in any order."""
+    """Whether two places are the same, or one is within the other. Servers of a cluster may be in any order."""
     first, second = urlsplit(place[1]), urlsplit(other[1])
     if first.scheme == "s3" and place[0] != other[0]:
         return False

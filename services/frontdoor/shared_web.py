@@ -1,7 +1,7 @@
-"""The HTTP port of a door that several organisations share: each request is answered as its partition's own door would.
+"""The HTTP port of a door that several organisations share: each request is answered as by its partition's own door.
 
-A partition has its own callers, tokens, sessions and rules, from its own settings; a token of another one is unknown to
-it. Which partition a request is for is said by host or path, and where neither is given by the token.
+A partition has its own callers, tokens, sessions and rules, from its own settings; tokens of other partitions are
+unknown to it. The host or the path decides which partition a request is for; without either, the token.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from gantry.services.process.http import HttpServer
 
 __all__ = ["SharedHttpServer"]
 
-_NOBODYS = HttpProblem(404, "no archive here goes by this name: host, path or token say whose a request is")
+_NOBODYS = HttpProblem(404, "no archive here has this name: a request needs the host, path or token of an archive")
 _UNKNOWN = HttpProblem(
     401,
     "the token is not accepted: it is not known",
     {"WWW-Authenticate": 'Bearer realm="gantry", error="invalid_token", error_description="it is not known"'},
 )
-_FOR_PROGRAMS = HttpProblem(404, "people reach this archive under a host name of its own: this path is for programs")
+_FOR_PROGRAMS = HttpProblem(404, "the page of this archive has a host name of its own: this path is for programs")
 
 
 class SharedHttpServer(HttpServer):
-    """Listens for all partitions; `partitions` are their signs, and `servers`, by name, answer for them."""
+    """Listens for all partitions; `partitions` has their signs, and `servers`, by name, their HTTP servers."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class SharedHttpServer(HttpServer):
             await server.close()
 
     async def answer(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
-        """Answer as the partition does whose request it is; 404 where it is nobody's."""
+        """Answer through the server of the request's partition; 404 if there is none."""
         named = of_request(list(self._partitions.values()), host_in(request), path)
         if isinstance(named, Astray):
             if named.why:
@@ -78,7 +78,7 @@ class SharedHttpServer(HttpServer):
             named = knowing[0]
         server, prefix = self._servers.get(named), self._partitions[named].path
         if server is None:
-            return as_response(HttpProblem(404, "this archive has no HTTP here"))
+            return as_response(HttpProblem(404, "this archive has no HTTP service here"))
         if is_below(path, prefix):
             path = path.removeprefix(prefix) or "/"
             if is_page(path):

@@ -1,4 +1,4 @@
-"""The two archives of shadow mode, as associations of the door's own reach them."""
+"""The two archives of shadow mode, for associations that the door itself opens."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gantry.services.frontdoor.behind import Behind
 
 
 class GantrySide:
-    """Our own processes behind the door. They learn who the peer is from the PROXY header, as from the door's other
-    connections, so that the policy for it holds."""
+    """Our own processes behind the door. They learn the peer from the PROXY header, as with the door's other
+    connections, so that its policy applies."""
 
     name = "gantry"
 
@@ -27,7 +27,7 @@ class GantrySide:
         self._clock = clock
 
     def peer(self, request: AssociateRequest, origin: Origin) -> Peer:
-        """The best process for an association. Raises `ConnectionFailed`."""
+        """The address of the best process for an association. Raises `ConnectionFailed`."""
         for pools in self._behind.own_sets(request, self._storage):
             for backend in self._behind.backends.candidates(pools, self._clock.monotonic()):
                 backend.last_chosen = self._clock.monotonic()
@@ -48,7 +48,7 @@ class OtherSide:
     name = "other"
 
     def __init__(self, settings: ShadowSettings, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
-        """`tls` is the context with which it is called, where it is called over TLS."""
+        """`tls` is the context for calling it, or None without TLS."""
         self._tls = tls
         assert settings.dimse is not None
         host, _, port = settings.dimse.rpartition(":")
@@ -56,7 +56,7 @@ class OtherSide:
         self._settings = settings
 
     def peer(self, request: AssociateRequest, origin: Origin) -> Peer:
-        """Its address."""
+        """The address of the other archive."""
         return Peer(
             self._host,
             self._port,

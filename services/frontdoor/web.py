@@ -1,7 +1,7 @@
-"""DICOMweb through the door: to a process of the role that serves the path, streaming both ways.
+"""DICOMweb through the door: forwards to a process of the role that serves the path, streaming in both directions.
 
-The door asks for a token as a service does, before it forwards anything; it names the caller to the service by
-X-Forwarded-For, which the service trusts from addresses in its `http.proxy_from`. With a key between them it adds a
+The door checks the token as a service does, before it forwards anything. It names the caller to the service by
+X-Forwarded-For, which the service trusts from addresses in its `http.proxy_from`. With a shared key the door adds a
 proof, and the service trusts nothing else.
 """
 
@@ -44,7 +44,7 @@ _HOP_BY_HOP = frozenset(
     )
 )
 TARGET: web.RequestKey[str] = web.RequestKey("target", str)
-"""What a request asks for, with its query, where that is not what was sent: without the path of a partition."""
+"""The target of a request with its query, if it differs from the one sent: without the path of a partition."""
 _CHUNK = 1 << 18
 _SOCKETS = (Resource.CHANGE_FEED, Resource.WORKITEM_EVENTS)
 """Resources that may be read over a WebSocket."""
@@ -63,8 +63,8 @@ class Forwarder:
         stall: float,
         prover: OriginProver | None = None,
     ) -> None:
-        """Times in seconds; `stall` is how long a body may stall. `prover` proves to the services whose requests they
-        are."""
+        """Times in seconds; `stall` is how long a body may stall. `prover` proves the caller's address to the
+        services."""
         self._prover = prover
         self._backends = backends
         self._clock = clock
@@ -72,9 +72,9 @@ class Forwarder:
         self._stall = stall
         self._session: aiohttp.ClientSession | None = None
         self.shadow: WebShadow | None = None
-        """Who asks another archive what callers ask, too."""
+        """Repeats requests that read at another archive."""
         self.shadow_stores: WebStores | None = None
-        """Who stores there what callers store."""
+        """Repeats requests that store at another archive."""
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server: every resource is forwarded."""
@@ -96,7 +96,7 @@ class Forwarder:
             return await self._forward(request, match, begun, store)
         finally:
             if store is not None:
-                store.ended(whole=False)  # but for whom it has ended already
+                store.ended(whole=False)  # has no effect if it has ended already
 
     async def _forward(
         self, request: web.BaseRequest, match: Match, begun: float, store: WebStore | None
@@ -118,14 +118,14 @@ class Forwarder:
         raise HttpProblem(503, f"no {pool} service can be reached", {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
     def _store(self, request: web.BaseRequest, match: Match, begun: float) -> WebStore | None:
-        """What listens to a request that stores, in shadow mode."""
+        """The mirror of a request that stores, in shadow mode."""
         if self.shadow_stores is None or not _stores(request, match):
             return None
         target = request.get(TARGET) or target_of(request)
         return self.shadow_stores.mirror(target.removeprefix(BASE), request.headers, begun)
 
     def _mirror(self, request: web.BaseRequest, match: Match, pool: Pool, begun: float) -> WebMirror | None:
-        """What listens to the answer in shadow mode."""
+        """The mirror of a request that reads, in shadow mode."""
         if self.shadow is None:
             return None
 
@@ -138,7 +138,7 @@ class Forwarder:
         return self.shadow.mirror(request.method, match, target, request.headers, retry, begun)
 
     async def _find(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Ask all processes for a resource that one of them has; 404 if none has it, 503 if one could not be asked."""
+        """Try all processes for a resource that one of them has; 404 if none has it, 503 if one was not reached."""
         pool, absent, unasked = _POOLS[match.resource.service], None, False
         for backend in self._backends.candidates([pool], self._clock.monotonic()):
             try:
@@ -185,7 +185,7 @@ class Forwarder:
         )
 
     def _request_headers(self, request: web.BaseRequest, url: URL, backend: Backend) -> CIMultiDict[str]:
-        """The headers for one try at one backend: a proof counts once, and there alone."""
+        """The headers for one try at one backend: a proof is valid once, and only there."""
         headers = CIMultiDict((n, v) for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP)
         if host := host_in(request):
             headers["Host"] = host
@@ -239,7 +239,7 @@ class Forwarder:
 
 
 def _is_endless(request: web.BaseRequest, match: Match) -> bool:
-    """Whether the answer goes on until somebody ends it."""
+    """Whether the answer continues until one side ends it."""
     return match.resource is Resource.CHANGES or is_stream(request)
 
 

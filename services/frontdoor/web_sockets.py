@@ -1,4 +1,4 @@
-"""WebSockets through the door: the messages of a service go on to its reader, and so does the code it ends with."""
+"""WebSockets through the door: forwards the messages of a service to its reader, and the close code."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gantry.common.web.sockets import GOING_AWAY, TOO_SLOW, TRY_AGAIN_LATER, Ser
 
 _PING_SECONDS = 15.0
 _LARGEST = 256 << 20
-"""Bytes of a message of a service of ours: a page of changes."""
-# Asked and answered by the door itself; the door has looked at the origin.
+"""Longest message of a service, in bytes: a page of changes."""
+# The door itself answers the upgrade; it has checked the origin.
 _OF_THE_DOOR = ("sec-websocket-", "origin")
 logger = get_logger("door")
 
@@ -32,8 +32,8 @@ async def relay(
     clock: Clock,
     stall: float,
 ) -> web.StreamResponse:
-    """Open a WebSocket at a service and pass on what it sends. Raises `HttpProblem` with the status of a service that
-    refuses it, and what `aiohttp` does where it cannot be reached."""
+    """Open a WebSocket at a service and forward its messages. Raises `HttpProblem` with the status of a service that
+    refuses it, and the errors of `aiohttp` if it cannot be reached."""
     socket = ServerSocket(request, clock, stall)
     socket.check()
     fields = {name: value for name, value in headers.items() if not name.lower().startswith(_OF_THE_DOOR)}
@@ -60,7 +60,7 @@ async def relay(
             logger.warning("a reader of a WebSocket is too slow")
             await socket.close(TOO_SLOW, "too slow: go on with your cursor")
         except ConnectionError:
-            pass  # the reader has left
+            pass  # the reader has closed
         finally:
             await end_tasks(*tasks)
     return response

@@ -1,4 +1,4 @@
-"""A socket that is read and written without blocking, whether it speaks TLS or not."""
+"""A socket that is read and written without blocking, with or without TLS."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class RawConnection:
 
     @property
     def certificate(self) -> str:
-        """Whose certificate the peer showed and was verified, "" without one; after the handshake."""
+        """The name in the peer's verified certificate, after the handshake; "" without one."""
         return name_in(self._sock.getpeercert()) if isinstance(self._sock, ssl.SSLSocket) else ""
 
     async def handshake(self) -> None:
-        """TLS, as server. Raises `OSError`."""
+        """Perform the TLS handshake as server. Raises `OSError`."""
         assert isinstance(self._sock, ssl.SSLSocket)
         while True:
             try:
@@ -44,7 +44,7 @@ class RawConnection:
                 await ready(self.fd, to_write=True)
 
     def recv_into(self, view: memoryview) -> int:
-        """Bytes received; 0 at the end."""
+        """Receive into the view; returns the number of bytes, 0 at the end."""
         try:
             count = self._sock.recv_into(view)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -87,16 +87,16 @@ class RawConnection:
                 await ready(self.fd)
 
     def shut(self) -> None:
-        """Send nothing more. Bytes are still received, except over TLS, where an end closes both directions."""
+        """End sending. Bytes are still received, except over TLS, where an end closes both directions."""
         with suppress(OSError, ValueError):
             if isinstance(self._sock, ssl.SSLSocket):
                 self._sock.unwrap()  # sends close_notify without waiting for the answer
         with suppress(OSError):
-            # Not SSLSocket's own method, after which received bytes would not be decrypted.
+            # After SSLSocket's own method, received bytes would not be decrypted.
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
     def close(self, *, reset: bool = False) -> None:
-        """Close the socket; with `reset` the peer sees an abortive end."""
+        """Close the socket; with `reset` the peer gets RST."""
         if reset:
             reset_socket(self._sock)
         else:
@@ -104,7 +104,7 @@ class RawConnection:
 
 
 async def ready(fd: int, *, to_write: bool = False) -> None:
-    """Return when a socket is readable, or writable if `to_write`."""
+    """Wait until a socket is readable, or writable if `to_write`."""
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
     add, remove = (loop.add_writer, loop.remove_writer) if to_write else (loop.add_reader, loop.remove_reader)

@@ -1,5 +1,5 @@
-"""Wiring of the tasks beside the indexer: sweeper, collector, verification, comparison with the index, moves between
-object stores, sealing and statements about it, and the counts of conflicts and of stored objects."""
+"""Wires the tasks beside the indexer: sweeper, collector, verification, comparison with the index, moves between object
+stores, sealing and statements about it, and the counts of conflicts and of stored objects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DAY_SECONDS = 24 * 3600
 
 
 async def build(context: Context) -> RoleParts:
-    """The tasks that the settings of `upkeep` ask for."""
+    """The tasks that the settings of `upkeep` enable."""
     upkeep = context.settings.upkeep
     objects, log, index = context.objects, context.log, context.index
     clock, metrics = context.clock, context.metrics

@@ -116,7 +116,7 @@ class Collector:
         return done
 
     async def _followed(self) -> None:
-        """Return when all followers have read the log up to now."""
+        """Wait until all followers have read the log up to now."""
         until = self._clock.monotonic() + self._patience
         for group in self._followers:
             left = until - self._clock.monotonic()
@@ -222,7 +222,7 @@ def _other_studies(study: str, families: Mapping[str, Sequence[DecidedReceipt]])
 
 
 def _needs_object(member: DecidedReceipt, now: int, grace: int) -> bool:
-    """Whether a receipt still needs its object, or may again. If it was moved away, the receipt that replaced it counts
-    instead."""
+    """Whether a receipt still needs its object, or may need it again. If it was moved away, the receipt that replaced
+    it counts instead."""
     deletion_state = member.deletion_state
     return not (deletion_state.collected or deletion_state.moved_away or deletion_state.is_due(now, grace))

@@ -23,7 +23,7 @@ _BINARY = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
 @dataclass(frozen=True, slots=True)
 class AttributeDifference:
     """One attribute: its `path` of keywords (or tags, without a keyword) and item numbers, from 1; None if an object
-    has no such attribute. A sequence that one of them lacks is named once, without what is in it."""
+    has no such attribute. A sequence that one of them lacks is listed once, without its items."""
 
     path: str
     one: str | None
@@ -97,11 +97,11 @@ def _pixels(path: Path, other: Path, first: Dataset, second: Dataset) -> tuple[b
     try:
         return _samples(iter_pixels(path), iter_pixels(other))
     except Exception as error:  # decoders raise exceptions of any type
-        return None, f"other bytes; whether the picture is the same cannot be said: {error}"
+        return None, f"other bytes; the pictures cannot be compared: {error}"
 
 
 def _samples(arrays: Iterator[np.ndarray], other: Iterator[np.ndarray]) -> tuple[bool, str]:
-    """Frames in step, so that no more than one of each is in memory."""
+    """Compare frame by frame, so that only one frame of each is in memory."""
     frames = changed = samples = 0
     largest = 0.0
     for first, second in zip_longest(arrays, other):
@@ -116,7 +116,7 @@ def _samples(arrays: Iterator[np.ndarray], other: Iterator[np.ndarray]) -> tuple
         largest = max(largest, float(far.max(initial=0.0)))
     if not changed:
         return True, "other bytes, the same samples"
-    return False, f"{samples} samples in {changed} of {frames} frames differ, by {largest:g} at most"
+    return False, f"{samples} samples in {changed} of {frames} frames differ, at most by {largest:g}"
 
 
 def _size(frame: np.ndarray) -> str:

@@ -49,7 +49,7 @@ async def compare_apart(path: Path, other: Path) -> Apart:
                 process.kill()
             await process.wait()
     if process.returncode:
-        raise RefusedDataSet("the objects cannot be compared: reading them took too much, or failed")
+        raise RefusedDataSet("the objects cannot be compared: reading them failed, or needed too much memory or time")
     answer = json.loads(output)
     if "error" in answer:
         raise RefusedDataSet(f"the objects cannot be compared: {answer['error']}")

@@ -127,11 +127,11 @@ class Completeness:
         if (await self._index.count(DEFAULT_PARTITION))["instances"]:
             return False
         async for _ in self._index.find_decided(DEFAULT_PARTITION):
-            return False  # all of them were deleted
+            return False  # all objects were deleted
         passed = await self._log.has_passed(INDEXERS, _INSTANCES, await self._log.ends(_INSTANCES))
         # If the log has no events, an indexer that has not joined will not fill the index: the log was lost, too.
         if not passed and await self._has_events():
-            return False  # they are about to be indexed
+            return False  # these events will be indexed soon
         now_ms = self._clock.now_us() // 1000
         async for stat in self._objects.list(f"objects/{DEFAULT_PARTITION}/"):
             receipt = receipt_in_key(stat.key)
@@ -314,13 +314,13 @@ class Refill:
             await self._clock.sleep(_BELIEVED_SECONDS)
 
     async def _fill(self) -> None:
-        logger.warning("the index is behind what was indexed before; it is built anew")
-        self._completeness.progress = "it is built anew"
+        logger.warning("the index is behind what was indexed before; it is rebuilt")
+        self._completeness.progress = "it is being rebuilt"
         try:
             done = await self._reindex.run(True, self._show)
         finally:
             self._completeness.progress = ""
-        logger.warning("index built anew", instances=done.instances, facts=done.facts, seconds=round(done.seconds, 1))
+        logger.warning("index rebuilt", instances=done.instances, facts=done.facts, seconds=round(done.seconds, 1))
 
     def _show(self, done: Reindexed) -> None:
-        self._completeness.progress = f"it is built anew, {done.facts} facts applied"
+        self._completeness.progress = f"it is being rebuilt, {done.facts} events applied"

@@ -34,8 +34,8 @@ logger = get_logger("dead letters")
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The result of a replay: `handled` if the group has passed the event; `again` is the new letter if it failed once
-    more. Neither if the group is behind or not running: it will handle the event in its turn."""
+    """The result of a replay: `handled` if the group has passed the event; `again` is the new letter if it failed
+    again. Neither if the group is behind or not running: it will handle the event later."""
 
     letter: str
     handled: bool
@@ -67,7 +67,7 @@ class DeadLetters:
                 "this release cannot read the event: run a release that can and replay it there, or discard the letter"
             )
         await self._log.append(event)
-        # A crash here leaves the letter open: replayed once more, it changes nothing.
+        # A crash here leaves the letter open: another replay changes nothing.
         await reach(FailPoint.AFTER_REPLAY)
         name, at = letter_id(letter), self._now(letter)
         await self._log.append(DeadLetterReplayed(letter.partition, letter.trace, letter.group, name, by, at))
@@ -120,7 +120,7 @@ async def receipts_in_dead_letters(log: EventLog, receipts: Collection[str]) -> 
 
 
 async def read_into(ledger: LetterLedger, log: EventLog, since_us: int = 0) -> int:
-    """Read what was appended since a time. Returns the time of the newest record, to continue from."""
+    """Read the records appended since a time. Returns the time of the newest one, to continue from."""
     async for record in log.replay(_TOPIC, since_us):
         ledger.take(_event(record.payload))
         since_us = max(since_us, record.appended_at)

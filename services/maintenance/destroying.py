@@ -31,7 +31,7 @@ AT_ONCE = 32
 _PASSES = 5
 Removal = Callable[[], Awaitable[int]]
 Told = Callable[[str, int], None]
-"""Called with the name of a store and how many of its objects are gone."""
+"""Called with the name of a store and the number of its removed objects."""
 
 
 @dataclass(slots=True)
@@ -133,8 +133,8 @@ async def _batches(store: BlobStore, prefix: str, but: str) -> AsyncGenerator[li
 
 
 def _overwrite(file: Path) -> None:
-    """Overwrite a file of keys and remove it; succeeds if it is gone. Earlier content that a disk or file system
-    retains is beyond our reach."""
+    """Overwrite a file of keys and remove it; succeeds if it is missing. We cannot remove earlier content that a disk
+    or file system retains."""
     try:
         with file.open("r+b") as opened:
             opened.write(secrets.token_bytes(os.fstat(opened.fileno()).st_size))

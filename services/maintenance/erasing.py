@@ -1,12 +1,11 @@
-"""The values of corrections are removed when nothing of the study, or of the patient, is left.
+"""Removes the values of corrections when nothing of the study, or of the patient, is left.
 
 The order: everything of it is collected, and has been for some time; the values are removed; `StudyCorrectionsErased`
 or `PatientCorrectionsErased` is published, and the index drops them. After a crash anywhere, the values are examined
 again. The delay is for a restore, in which a study may appear later than the decisions about it.
 
-For a patient without studies when a message corrected or merged it, the delay is longer: images that a modality took
-under the old name or ID may be on their way. It ends when a study arrives: if that is deleted, the values are erased
-like all others.
+If a patient had no studies when a message corrected or merged it, the delay is longer: a modality may still send images
+with the old name or ID. It ends when a study arrives: if that is deleted, the values are erased like all others.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from gantry.common.telemetry.traces import new_trace
 
 _ON_ITS_WAY_MS = 24 * 3600 * 1000
 _LOOKED_AT_MS = 3 * _ON_ITS_WAY_MS
-"""Age in milliseconds beyond which values are not examined any more; by then each was, several times."""
+"""Age in milliseconds beyond which values are no longer examined; by then each was examined several times."""
 _READ_TOGETHER = 16
 logger = get_logger("collector")
 
@@ -59,7 +58,7 @@ class Eraser:
         self._since: dict[OrphanedCorrections, float] = {}
         self._awaited_ms = int(awaited * 1000)
         self._waiting: dict[str, bool] = {}
-        """Whether a correction waits for a first study, by its id: asked of the object store once."""
+        """Whether a correction waits for a first study, by its id; read from the object store once."""
         self._began = False
 
     async def erase(self) -> int:
@@ -83,7 +82,7 @@ class Eraser:
         return erased
 
     async def _waits(self, correction: str, waiting: dict[str, bool]) -> bool:
-        """Whether a correction is young enough to wait for a first study, and does."""
+        """Whether a correction is young enough to wait for a first study, and is waiting."""
         receipt = Receipt(correction)
         if self._clock.now_us() // 1000 - receipt.milliseconds >= self._awaited_ms:
             return False
@@ -98,8 +97,8 @@ class Eraser:
         return known
 
     async def _waited_for(self, waiting: dict[str, bool]) -> list[str]:
-        """Corrections that no longer wait, since a study has arrived. The first time all of that age are examined: a
-        study may have arrived while no process was running."""
+        """Corrections that no longer wait, since a study has arrived. The first call examines all of that age: a study
+        may have arrived while no process was running."""
         if self._began:
             return [correction for correction, waits in self._waiting.items() if waits and correction not in waiting]
         now_ms, corrections, several = self._clock.now_us() // 1000, list[str](), list[tuple[str, str]]()
@@ -123,7 +122,7 @@ class Eraser:
         ]
 
     async def _had_its_study(self, key: str, correction: str) -> bool:
-        """Whether a correction that does not wait now was made to wait."""
+        """Whether a correction was made to wait, but no longer waits."""
         try:
             subject, _ = await read_values(self._objects, key)
         except (NotFound, NotUnderstood):

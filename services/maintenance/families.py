@@ -1,4 +1,4 @@
-"""The receipts that share one object, since its instance was moved to another study, perhaps more than once."""
+"""The receipts that share one object, because its instance was moved to another study, perhaps more than once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ class Families:
         self._partition = partition
 
     async def of(self, members: Sequence[DecidedReceipt]) -> dict[str, list[DecidedReceipt]]:
-        """For each receipt, all that share its object, including itself: the receipt that the object came with, and
-        those that moves derived from it. A member without decisions is present. Raises `DependencyUnavailable`."""
+        """For each receipt, all that share its object, including itself: the receipt with which the object arrived, and
+        those that moves derived from it. A member without decisions counts as present. Raises
+        `DependencyUnavailable`."""
         first = {member.id: _first(member) for member in members}
         known: dict[str, DecidedReceipt] = {}
         children: dict[str, list[str]] = {}
@@ -34,7 +35,7 @@ class Families:
 
 
 def _first(member: DecidedReceipt) -> str:
-    """The receipt that the object came with."""
+    """The receipt with which the object arrived."""
     named = receipt_in_key(member.object_key) if member.object_key else None
     return member.id if named is None else named.id
 

@@ -53,8 +53,8 @@ class InventoriedStudies:
         self._keys = keys
 
     async def all(self) -> AsyncIterator[InventoriedStudy]:
-        """Each study as it is when its turn comes. One that is added or removed meanwhile may be missed; none is listed
-        twice. Raises `DependencyUnavailable`, also if another index replaced this one."""
+        """All studies, each as it is when it is read. A study that is added or removed meanwhile may be missed; none is
+        listed twice. Raises `DependencyUnavailable`, also if another index replaced this one."""
         place: Cursor = ()
         while True:
             try:

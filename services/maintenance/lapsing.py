@@ -1,6 +1,6 @@
-"""Rejection notes that arrived before their instances and waited in vain: reported, and withdrawn.
+"""Reports and withdraws rejection notes that arrived before their instances and waited in vain.
 
-If nothing arrived in time, the rejection is withdrawn by an ordinary event: so later arrivals are not rejected,
+If nothing arrived in time, the rejection is withdrawn by an ordinary event, so that later arrivals are not rejected,
 whatever the settings are by then.
 """
 
@@ -95,7 +95,7 @@ class Lapsing:
 
     async def _withdraw(self, study: str, deletion: Deletion, receipts: Iterable[ReceiptReference], now: int) -> None:
         every = tuple(receipts)
-        reason = f"{deletion.code}: its note came first, and nothing within the time"
+        reason = f"{deletion.code}: its note arrived first, and its instances did not arrive in time"
         for start in range(0, len(every), _AT_ONCE):
             batch = every[start : start + _AT_ONCE]
             await self._log.append(
@@ -103,7 +103,7 @@ class Lapsing:
             )
         self._metrics.rejections_lapsed.inc(len(every))
         logger.warning(
-            "a rejection note came first, and what it names did not come in time",
+            "a rejection note arrived first, and its instances did not arrive in time",
             study_instance_uid=study,
             code=deletion.code,
             instances=len(every),

@@ -1,4 +1,4 @@
-"""Bytes in a foreign bucket or folder that Gantry does not need any more: their owner may remove them.
+"""Bytes in a foreign bucket or folder that Gantry no longer needs: their owner may remove them.
 
 They belonged to objects that were deleted for good, or were copied into a store of ours. The object store has a note
 for each (`gantry.common.runtime.in_place`), for as long as the bytes are there.
@@ -23,7 +23,7 @@ _BEHIND = bytes(8)
 
 @dataclass(frozen=True, slots=True)
 class RemovableObject:
-    """An object that its owner may remove; `seen` is False if its store cannot be asked whether it exists."""
+    """An object that its owner may remove; `seen` is False if its store does not answer whether it exists."""
 
     store: str
     key: str
@@ -32,15 +32,15 @@ class RemovableObject:
 
 
 class LeftInPlace:
-    """Looks through all notes of one archive."""
+    """Reads all notes of one archive."""
 
     def __init__(self, objects: ReferringStore, index: SearchIndex) -> None:
         self._objects = objects
         self._index = index
 
     async def all(self) -> AsyncIterator[RemovableObject]:
-        """The objects that may be removed, each once. Notes of objects that are gone, or were rewritten by their owner,
-        are removed. The index must have followed the whole log. Raises `DependencyUnavailable`."""
+        """The objects that may be removed, each once. Notes of objects that their owner has removed or rewritten are
+        deleted. The index must have followed the whole log. Raises `DependencyUnavailable`."""
         places: set[tuple[str, str]] = set()
         async for note, reference in self._objects.left():
             place = reference.store, reference.key

@@ -87,7 +87,7 @@ class LetterLedger:
     decisions: dict[str, Decided] = field(default_factory=dict)
 
     def take(self, event: Event | None) -> None:
-        """Take in an event of the topic."""
+        """Add an event of the topic."""
         if isinstance(event, DeadLetter):
             name = letter_id(event)
             # The same event failed again before its offset was committed: its last failure counts.
@@ -112,7 +112,9 @@ class LetterLedger:
         names = [name for name in self.letters if name.startswith(prefix)] if len(prefix) >= _SHORTEST else []
         if len(names) != 1:
             why = (
-                "several dead letters begin so" if names else "no such dead letter: `gantry dlq list --all` names them"
+                "several dead letters begin with this"
+                if names
+                else "no such dead letter: `gantry dlq list --all` names them"
             )
             raise NotFound(why)
         return self.letters[names[0]]

@@ -50,7 +50,7 @@ class Passes(Generic[P]):
         self._saved = clock.monotonic()
 
     async def latest(self) -> P | None:
-        """The newest state of a pass, over or not; None before the first. Raises `DependencyUnavailable`."""
+        """The newest state of a pass, finished or not; None before the first. Raises `DependencyUnavailable`."""
         keys = [stat.key async for stat in self._objects.list(self.root)]
         for key in reversed(keys):
             try:
@@ -71,8 +71,8 @@ class Passes(Generic[P]):
             await self._clock.sleep(min(every, _LOOK_SECONDS))
 
     def is_due(self, state: P, every: float) -> bool:
-        """Whether a pass is to begin or continue here: `every` seconds are over, or the process that made it is
-        gone."""
+        """Whether a pass is to begin or continue here: `every` seconds have passed, or the process that made it has
+        ended."""
         now = self._clock.now_us()
         if state.finished_at:
             return now - state.finished_at >= every * 1e6
@@ -92,7 +92,7 @@ class Passes(Generic[P]):
             await self.save(state)
 
     async def end(self, state: P) -> None:
-        """The pass is over."""
+        """End the pass."""
         state.finished_at = self._clock.now_us()
         await self.save(state)
 
@@ -120,7 +120,7 @@ class Pace:
         self._free_at = 0.0
 
     async def __call__(self, count: int) -> None:
-        """Return when `count` more fit into the rate."""
+        """Wait until `count` more fit into the rate."""
         if not self._rate:
             return
         now = self._clock.monotonic()

@@ -1,5 +1,5 @@
-"""Consumer groups that start after the events that a restore appended, since these were history for them before the log
-was lost."""
+"""Lets consumer groups start after the events that a restore appended, which they had handled before the log was
+lost."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from gantry.common.ports.log import EventLog, Record
 from gantry.common.telemetry.logs import get_logger
 
 _PLACE_SECONDS = 30.0
-"""How long to wait for a place in a group: a new Kafka makes its topic of offsets first, and waits for more members. A
-running member does not leave its place."""
+"""How long to wait for partitions in a group: a new Kafka first creates its topic of offsets, and waits for more
+members. A running member keeps its partitions."""
 logger = get_logger("restore")
 
 
@@ -22,7 +22,7 @@ async def pass_over(log: EventLog, groups: Mapping[str, Sequence[str]]) -> None:
     for group, done in zip(groups, passed, strict=True):
         if not done:
             logger.warning(
-                "a process of this group runs, or the log is slow: what was restored is read again, and told again",
+                "a process of this group runs, or the log is slow: restored events are read again, and reported again",
                 group=group,
             )
 

@@ -32,13 +32,13 @@ from gantry.services.maintenance.passes import Pace, Pass, Passes
 
 KINDS = ("unindexed", "undecided", "missing")
 """Kinds of drift: an instance that is not in the index; a deletion, restoration or move that the index missed; and an
-instance that is not in the index and whose object is gone."""
+instance that is not in the index and whose object is missing."""
 _INSTANCES = TOPICS[InstanceStored].name
 _NAMED = 1000
 """Most events that a state names; all of them are counted."""
 _TOGETHER = 500
 _MOST_HEALED = 10_000
-"""Most events that a pass publishes again: the log is not for filling an index."""
+"""Most events that a pass publishes again: the log is not the way to fill an index."""
 _PATIENCE_SECONDS = 60.0
 _LOOK_AGAIN_SECONDS = 1.0
 logger = get_logger("reconcile")

@@ -74,7 +74,9 @@ class Reindex:
             await self._all(apply, self._logged(0, done), done, progress)
             done.instances = await self._instances(successor)
             if done.instances < done.before and not even_if_fewer:
-                reason = f"would know {done.instances} instances where {done.before} are known now; nothing was changed"
+                reason = (
+                    f"would have {done.instances} instances, the present one has {done.before}; nothing was changed"
+                )
                 raise ConfigError("reindex", None, f"{reason} (gantry sweep --all, or --even-if-fewer)")
             await successor.take_over()
             await self._all(apply, self._logged(since - _SKEW_US, done), done, progress)

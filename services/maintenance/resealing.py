@@ -1,5 +1,5 @@
-"""Seals segments of earlier releases anew, without headers, and without patient data of orders and procedure steps:
-that is moved into objects, from which it can be erased.
+"""Rewrites segments of earlier releases without headers, and without patient data of orders and procedure steps: that
+is moved into objects, from which it can be erased.
 
     facts/PARTITION/TTTTTTT/RECEIPT.seg  becomes  facts/PARTITION/TTTTTTT/RECEIPT.bare.seg
     state/resealed-orders/RECEIPT         the progress of a run; the newest counts. Earlier releases, which handled
@@ -34,7 +34,7 @@ logger = get_logger("resealing")
 
 @dataclass(slots=True)
 class Resealed:
-    """The progress: segments read, those of them that were sealed anew, and the records in these."""
+    """The progress: segments read, those of them that were rewritten, and the records in these."""
 
     segments: int = 0
     resealed: int = 0
@@ -42,7 +42,7 @@ class Resealed:
 
 
 class Resealing:
-    """Seals the segments of one partition anew."""
+    """Rewrites the segments of one partition."""
 
     def __init__(self, objects: BlobStore, clock: Clock, partition: str) -> None:
         self._objects = objects
@@ -50,8 +50,8 @@ class Resealing:
         self._partition = partition
 
     async def run(self, progress: Callable[[Resealed], None] = lambda _: None) -> Resealed:
-        """All segments, from where the last run was. Raises `Corrupt` if one is damaged (it stays as it is), and
-        `DependencyUnavailable`."""
+        """Process all segments, from where the last run ended. Raises `Corrupt` if one is damaged (it stays as it is),
+        and `DependencyUnavailable`."""
         done = Resealed()
         last, since = None, await self._since()
         now_ms = self._clock.now_us() // 1000

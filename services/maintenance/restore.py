@@ -88,7 +88,7 @@ class Restore:
         self._begin("facts", done, progress)
         await self._facts(done, progress)
         if done.facts:
-            self._begin("passing over what need not be sealed again", done, progress)
+            self._begin("skipping events that need not be sealed again", done, progress)
             await pass_over(self._log, {GROUP: topics()})
         done.facts_seconds = self._clock.monotonic() - begun
         begun = self._clock.monotonic()
@@ -109,7 +109,7 @@ class Restore:
 
     async def _require_empty(self) -> None:
         async for _ in self._log.replay("instances"):
-            raise ConfigError("storage.log", None, "the log is not empty: nothing to restore (or say --again)")
+            raise ConfigError("storage.log", None, "the log is not empty: nothing to restore (or give --again)")
 
     async def _facts(self, done: Restored, progress: Callable[[Restored], None]) -> None:
         waiting: list[Event] = []
@@ -134,7 +134,7 @@ class Restore:
 
     async def _pass_over_notifications(self, done: Restored, progress: Callable[[Restored], None]) -> None:
         if done.facts:
-            self._begin("passing over what others were told", done, progress)
+            self._begin("skipping events that were reported to others", done, progress)
             await pass_over(self._log, self._telling)
 
     async def _append(self, waiting: list[Event], done: Restored, progress: Callable[[Restored], None]) -> None:
@@ -169,7 +169,7 @@ class Restore:
                 lag = await self._log.lag(self._group)
                 if lag and not any(lag.values()):
                     break
-                self._begin(f"index, {sum(lag.values())} facts to go", done, progress)
+                self._begin(f"index, {sum(lag.values())} events to go", done, progress)
                 await self._clock.sleep(0.2)
         finally:
             self._indexing.stop()

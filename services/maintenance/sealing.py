@@ -48,7 +48,7 @@ class Archiver:
 
 
 def bare_segment(records: Sequence[SealedRecord]) -> bytes:
-    """A segment of events without headers: it lies in the bucket for ever, and an object may be deleted."""
+    """A segment of events without headers, since it stays in the bucket for ever, but an object may be deleted."""
     return seal([replace(record, payload=without_header(record.payload)) for record in records])
 
 

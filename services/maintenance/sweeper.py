@@ -1,8 +1,8 @@
-"""The sweeper: it finds objects whose event was not published (ingest died between store and log), and publishes it.
+"""The sweeper finds objects whose event was not published (ingest died between store and log), and publishes it.
 
-Objects and segments both sort by time, and an event is sealed after its object was stored. So both are walked together,
+Objects and segments both sort by time, and an event is sealed after its object was stored. So both are read in step,
 and only objects whose event has not been seen yet are held in memory. Publishing an event that is only late (the
-archiver is behind) changes nothing: the receipt is the same, and applying it twice is applying it once.
+archiver is behind) changes nothing: the receipt is the same, and applying it twice has the effect of applying it once.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Sweeper:
     def __init__(
         self, objects: BlobStore, log: EventLog, clock: Clock, metrics: Metrics, grace: float, unfinished_after: float
     ) -> None:
-        """The event of an object younger than `grace` seconds may still come; an upload older than `unfinished_after`
-        seconds is abandoned."""
+        """The event of an object younger than `grace` seconds may still be published; an upload older than
+        `unfinished_after` seconds is abandoned."""
         self._objects = objects
         self._log = log
         self._clock = clock

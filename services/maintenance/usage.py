@@ -1,6 +1,6 @@
-"""The content of the archive by modality, by sender and by month of arrival: counted in passes (`passes`).
+"""Counts the content of the archive by modality, by sender and by month of arrival, in passes (`passes`).
 
-Counted are current objects, with the bytes of their data sets. Redundant receipts, and conflicting ones aside, are not
+It counts current objects, with the bytes of their data sets. Redundant receipts, and conflicting ones aside, are not
 included.
 """
 
@@ -118,7 +118,7 @@ class UsageCounter:
         """Set the gauges to the result of a finished pass."""
         if state is None or not state.finished_at:
             return
-        self._metrics.counted_bytes.clear()  # for modalities of which nothing is left
+        self._metrics.counted_bytes.clear()  # for modalities without objects
         for modality, (_, size) in state.modalities.items():
             self._metrics.counted_bytes.labels(modality).set(size)
 

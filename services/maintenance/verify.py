@@ -1,4 +1,4 @@
-"""Reads all objects again and compares them with what was acknowledged: slowly, over and over (`passes`).
+"""Reads all objects again and compares them with what was acknowledged: slowly, and repeatedly (`passes`).
 
 It reads the current objects, and the conflicting ones aside. For a missing or damaged object an event is published
 (`ObjectLost`): another receipt of the same bytes, if there is one, becomes current; otherwise the sender's next attempt

@@ -1,2 +1,2 @@
-"""One process of the archive: its stores, its HTTP port, who is admitted, and what it counts and logs. Knows the roles'
-`app` modules and nothing else of them."""
+"""One process of the archive: its stores, its HTTP port, admission, metrics and logs. Of the roles it uses only their
+`app` modules."""

@@ -67,8 +67,8 @@ class PolicyAdmission:
         storage_classes: Iterable[str],
         open_by_title: Counter[str] | None = None,
     ) -> None:
-        """`open_by_title` counts the open associations per calling AE title; the code that opens and closes them
-        updates it."""
+        """`open_by_title` counts the open associations per calling AE title; it is updated by the code that opens and
+        closes them."""
         self._policy = policy
         self._storage = frozenset(storage_classes)
         self._open = open_by_title if open_by_title is not None else Counter()
@@ -86,7 +86,7 @@ class PolicyAdmission:
             return AssociateReject(answer.result, answer.source, answer.reason, why)
         # PS3.8 table 9-21: rejected-transient, service provider (presentation), local limit exceeded.
         if self._open[answer.calling_ae_title] >= answer.max_associations:
-            return AssociateReject(2, 3, 2, f"has {answer.max_associations} associations already")
+            return AssociateReject(2, 3, 2, f"already has {answer.max_associations} associations")
         return self.syntaxes(answer.may)
 
     def syntaxes(self, may: Iterable[Permission]) -> frozenset[str]:
@@ -98,7 +98,7 @@ class PolicyAdmission:
         return opened
 
     def syntaxes_of(self, user: AdmittedUser) -> frozenset[str]:
-        """The abstract syntaxes that a user may use, whatever his peer may."""
+        """The abstract syntaxes that a user may use, regardless of the peer."""
         allowed = self.syntaxes(permissions_of(user))
         return allowed if may_move(user) else allowed - _MOVE
 

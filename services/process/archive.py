@@ -69,15 +69,15 @@ from gantry.services.roles import Role, dimse_port, http_port
 logger = get_logger("archive")
 
 _READ_FIRST = (Role.COMMITMENT, Role.ORDERS)
-"""Roles that read the log before they answer: where stores are late, they come when those have come."""
+"""Roles that read the log before they answer: if stores are late, these roles start after them."""
 _WEB_SERVICES = frozenset(service.value for service in WebService)
 
 
 class Interposed(Protocol):
-    """Stands between the network and the services: what a test wants to see or to go wrong (`gantry.testing`)."""
+    """Hooks between the network and the services, for tests that observe or inject faults (`gantry.testing`)."""
 
     any_title: bool
-    """Whether unknown AE titles of this machine get in, as with `lab`, which also opens the HTTP port to it."""
+    """Whether unknown AE titles from this machine are admitted, as with `lab`, which also opens the HTTP port to it."""
 
     def admission(self, inner: Admission) -> Admission: ...
 
@@ -103,8 +103,8 @@ class Archive:
         http_socket: socket.socket | None = None,
         interposed: Interposed | None = None,
     ) -> None:
-        """`worker` numbers a process among several that share the DIMSE port; None where there is one. `companion` is
-        the process that has the indexer role in place of this one. Health is told on `http_socket` where one is given.
+        """`worker` numbers a process among several that share the DIMSE port; None if there is only one. `companion` is
+        the process that has the indexer role in place of this one. Health is served on `http_socket` if it is given.
         """
         self.settings = settings
         self.roles = roles
@@ -157,13 +157,15 @@ class Archive:
         return ProvenOrigins(DoorKey(file), self.clock, lambda *kind: refused.labels(*kind).inc(), port)
 
     def _require_views(self) -> None:
-        """Raises `ConfigError` for a view that there is not."""
+        """Raises `ConfigError` for an unknown view."""
         known = views_of(self.settings.lifecycle.views)
         peers = [(f"peer {title}", peer.view) for title, peer in self._policy.current.peers.items() if peer.view]
         roles = [("access.views", line.partition("=")[2]) for line in self.settings.access.views]
         for where, view in (*peers, *roles):
             if view not in known:
-                raise ConfigError("lifecycle.views", None, f"{where} has the view {view}, which is not there")
+                raise ConfigError(
+                    "lifecycle.views", None, f"{where} has the view {view}, which is not in lifecycle.views"
+                )
 
     async def run(self) -> int:
         """Serve until a signal; the exit code."""
@@ -182,7 +184,7 @@ class Archive:
             fresh={} if companion is None else {companion.name: companion.check},
             sock=http_socket,
             other_metrics=() if companion is None else (companion.metrics,),
-            # The companion's would be added to these, as all of its metrics are.
+            # The companion's metrics are all added to ours: these would count twice.
             refresh=SystemMetrics(settings, self.metrics).refresh if http_socket is None else lambda: None,
             tracer=self._tracer,
             witness=RequestAudit(self._audit, self.clock),
@@ -210,11 +212,11 @@ class Archive:
         self._completeness = Completeness(stores.objects, stores.log, stores.index, self.clock)
         context = self._context(stores, self._completeness)
         services: list[Service] = []
-        # Ingest stands before retrieve: both use the storage abstract syntaxes.
+        # Ingest comes before retrieve: both use the storage abstract syntaxes.
         for role in (Role.INGEST, Role.QUERY, Role.RETRIEVE):
             if role in self.roles:
                 parts = self._take(await build_role(role, context), seen_by_views=role is not Role.INGEST)
-                # Those of ingest look at everything: what is there already decides on what comes.
+                # Ingest sees everything: existing objects decide how new ones are stored.
                 services += parts if role is Role.INGEST else [SeeingService(part, self.peers.sight) for part in parts]
         if Role.RETRIEVE in self.roles:
             self._take(await build_copies(context))
@@ -309,8 +311,8 @@ class Archive:
         )
 
     def _take(self, parts: RoleParts, *, seen_by_views: bool = False) -> list[Service]:
-        """Run what a role brings; its DIMSE services. `seen_by_views`: who has a view of rejected instances sees them
-        there."""
+        """Start the parts of a role; returns its DIMSE services. `seen_by_views`: they show rejected instances to peers
+        whose view includes them."""
         answers = self._answers
         web = parts.web if answers is None else of_seen_studies(parts.web, answers)
         self.health.serve(viewing(web, self.settings.access.views) if seen_by_views else web)
@@ -323,13 +325,13 @@ class Archive:
         return list(parts.dimse)
 
     def _follow_subscriptions(self, stores: Stores) -> FollowedSubscriptions | None:
-        """Where somebody here asks about them, or tells subscribers."""
+        """Follow subscriptions if a role here answers queries about them, or notifies subscribers."""
         if not self.settings.subscriptions.is_on or not (self._indexes or Role.QUERY in self.roles):
             return None
         return follow_subscriptions(stores.log, self.clock, self.lifecycle)
 
     def _own_roles(self) -> frozenset[Role]:
-        """Those that this process plays itself, and no companion."""
+        """The roles of this process itself, without those of the companion."""
         return self.roles if self._indexes else self.roles - {Role.INDEXER}
 
     def _vitals(self) -> Vitals:
@@ -342,7 +344,7 @@ class Archive:
         return Vitals(self.health.problems, associations, transfers, folders_of(self.settings))
 
     async def _begin_indexing(self, context: Context) -> list[str]:
-        """The consumer groups that this process is in then."""
+        """Start indexing; returns the consumer groups of this process."""
         from gantry.services.auditing import app as auditing_app
         from gantry.services.completion import app as completion_app
         from gantry.services.indexer import app as indexer_app
@@ -360,7 +362,7 @@ class Archive:
         for parts in (indexing, upkeep, webhooks, subscriptions, completion, repository, expiry):
             self._take(parts)
         if self._completeness is not None and self.settings.index_url.startswith("sqlite:"):
-            # Of several indexers on one cluster each would build it: there, a person runs `gantry reindex`.
+            # Several indexers on one cluster would each rebuild it: there, a person runs `gantry reindex`.
             objects, table = context.objects, context.attributes
             refill = Refill(
                 self._completeness,
@@ -375,8 +377,8 @@ class Archive:
         return [*indexing.groups, *upkeep.groups, *webhooks.groups, *subscriptions.groups, *repository.groups]
 
     async def _built(self, later: list[tuple[Role, asyncio.Task[RoleParts]]]) -> list[Service]:
-        """The services of roles that have read the log, which are taken out of `later`. Where there are other roles,
-        these do not wait for long: a hundred thousand orders take half a minute."""
+        """The services of roles that have read the log; they are removed from `later`. With other roles in the process,
+        it does not wait for long: a hundred thousand orders take half a minute."""
         patience = self.settings.orders.start_within if len(self.roles) > 1 else None
         services: list[Service] = []
         for role, building in list(later):
@@ -494,7 +496,7 @@ class Archive:
             await self._completeness.check()
 
     def _opened(self, dependency: str) -> Stores:
-        # Not "well": that would be told again for a moment after the start, when nobody has asked the stores yet.
+        # Do not return "well": it would be reused for a moment after the start, before any check of the stores.
         if self._stores is None:
             raise DependencyUnavailable(dependency, "not opened yet")
         return self._stores

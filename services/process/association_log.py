@@ -1,7 +1,7 @@
 """Network activity, as metrics and log lines.
 
-A line when an association ends, not one per message: a modality sends thousands. A refusal is logged with its reason,
-once and then with a count; never with the content of the request.
+There is a line when an association ends, not one per message: a modality sends thousands. A refusal is logged with its
+reason, once and then with a count, but never with the content of the request.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gantry.services.process.audited_associations import AssociationAudit
 OTHER = "other"
 """Stands for every AE title that the policy does not know: labels are a closed set."""
 _MOST_COMMENTS = 100
-"""Of one association: an Error Comment may differ for each object."""
+"""Refusals of one association that are kept apart: an Error Comment may differ for each object."""
 
 
 class NetworkObserver:
@@ -41,8 +41,8 @@ class NetworkObserver:
         audit: AssociationAudit | None = None,
     ) -> None:
         """`is_known` decides which AE titles metrics may name. `suspect` is called if a request was refused for lack of
-        resources (A700H): a store may be unavailable. `records` hear of every association that ended or was refused,
-        `audit` of what has to be on record."""
+        resources (A700H): a store may be unavailable. `records` gets every association that ended or was refused,
+        `audit` everything that must be audited."""
         self._audit = audit
         self._records = records
         self._tracer = tracer
@@ -146,7 +146,7 @@ class NetworkObserver:
     # ---- inside
 
     def _trace(self, association: Association, outcome: str, seconds: float) -> None:
-        """The span around all requests of an association, and around what became of its objects."""
+        """The span around all requests of an association and the processing of its objects."""
         if self._tracer is not None and self._tracer.tells:
             now, titles = self._tracer.clock.now_us(), (association.calling_ae_title, association.called_ae_title)
             attributes: Attributes = {"calling": titles[0], "called": titles[1], "peer": association.peer_address}
@@ -162,14 +162,14 @@ class NetworkObserver:
             self._records.refused(titles, peer, numbers, reject.why or reject.words, times)
 
     def _answers(self, association: Association) -> Answers:
-        """All answers, refusals by their comments."""
+        """All answers; refusals are grouped by their comments."""
         refusals = self._refusals.pop(association, Answers())
         answers = Answers({(c, s, why): number for (c, s, why), number in refusals.items()})
         commented: Counter[tuple[str, int]] = Counter()
         for (command, status, _), number in refusals.items():
             commented[command, status] += number
         for (field, status), number in association.tally.answers.items():
-            # Of a flood of refusals the tally retains only the latest: the others are counted without a comment.
+            # In a flood of refusals the tally retains only the latest: the others are counted without a comment.
             rest = number - commented[_command(field), status]
             if rest > 0:
                 answers[_command(field), status, ""] += rest
@@ -181,7 +181,7 @@ class NetworkObserver:
             field, status, comment = refusals.popleft()
             if self._records is not None:
                 counted = self._refusals.setdefault(association, Answers())
-                if len(counted) < _MOST_COMMENTS:  # the others are counted by their status
+                if len(counted) < _MOST_COMMENTS:  # the others are counted by status only
                     counted[_command(field), status, comment] += 1
             if self._audit is not None:
                 self._audit.request_refused(association, _command(field), status, comment)

@@ -1,7 +1,7 @@
 """Associations as events: what `gantry associations` lists.
 
-Bounded: associations that only verified are recorded once a minute for each peer, refusals of one kind too, with their
-number; what waits for the event log is limited; and the log keeps them for 14 days.
+They are bounded: associations with verification only are recorded once a minute for each peer, with their number, and
+so are refusals of one kind; the queue for the event log is limited; and the log retains them for 14 days.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _MOST_ANSWERS = 20
 _LONGEST_WHY = 200
 _ECHO = "C-ECHO"
 Answers = Counter[tuple[str, int, str]]
-"""By command, status and Error Comment ("" for what is no refusal)."""
+"""Counts by command, status and Error Comment ("" if it is not a refusal)."""
 
 
 class AssociationRecords:
-    """The records of a process, on their way to the log. Recording never waits, and never fails an association."""
+    """The records of a process that wait for the log. Recording never waits, and never fails an association."""
 
     def __init__(self, role: str, clock: Clock, metrics: Metrics) -> None:
         self._role = role
@@ -34,7 +34,7 @@ class AssociationRecords:
         self._queue = RecordQueue(clock, metrics)
 
     def ended(self, association: Association, outcome: str, answers: Answers, seconds: float) -> None:
-        """An association that was open for `seconds` is over."""
+        """An association that was open for `seconds` has ended."""
         title, address = association.calling_ae_title, association.peer_address
         times = 1
         if outcome == "released" and all(kind == (_ECHO, 0, "") for kind in answers):
@@ -74,9 +74,9 @@ class AssociationRecords:
         )
 
     async def run(self, log: EventLog) -> None:
-        """Append what was recorded, once a second, for ever."""
+        """Append the records to the log, once a second, for ever."""
         await self._queue.run(log)
 
     async def flush(self, log: EventLog) -> None:
-        """Append what waits; it goes on waiting while the log is unavailable."""
+        """Append waiting records; they stay while the log is unavailable."""
         await self._queue.flush(log)

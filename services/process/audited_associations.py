@@ -1,4 +1,4 @@
-"""Associations on record: who was refused one, and who was refused a request as not authorised."""
+"""Audit records of associations: logins, refused associations, and requests refused as not authorised."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from gantry.common.statuses import NOT_AUTHORISED
 
 
 class AssociationAudit:
-    """Is told by the observer of the network."""
+    """Called by the network observer."""
 
     def __init__(self, trail: AuditTrail) -> None:
         self._trail = trail
 
     def opened(self, association: Association) -> None:
-        """From now on its requests are known by its trace, and by its user where it has one, who has come: PS3.15
-        A.5.3.13, Login."""
+        """An association began: its requests are audited with its trace and its user. A user's association is a login
+        (PS3.15 A.5.3.13)."""
         title, address, called = association.calling_ae_title, association.peer_address, association.called_ae_title
         user, trace = "" if association.user is None else association.user.identity.name, association.trace
         self._trail.opened(trace, PeerOf(title, address, called, user))
@@ -26,11 +26,11 @@ class AssociationAudit:
             )
 
     def closed(self, association: Association) -> None:
-        """Its records are complete."""
+        """An association ended: its records are complete."""
         self._trail.ended(association.trace)
 
     def refused(self, titles: tuple[str, str], address: str, why: str) -> None:
-        """A peer got no association: PS3.15 A.5.3.11, Node Authentication."""
+        """An association was refused: PS3.15 A.5.3.11, Node Authentication."""
         calling, called = titles
         entry = AuditEntry(
             AuditKind.NODE_REFUSED, "A-ASSOCIATE", calling, "ae", address, called, outcome=SERIOUS_FAILURE, why=why

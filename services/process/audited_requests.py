@@ -1,4 +1,4 @@
-"""HTTP requests on record: what was read and searched, who was refused, and who came for the first time."""
+"""Audit records of HTTP requests: reading, searching, refusals, and logins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gantry.common.web.override_begun import OVERRIDE_BEGUN, OverrideBegun
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, TRACE
 
-# Changes are on record as events. Objects and frames leave the archive; of the others something is looked at.
+# Changes are audited as events. Objects and frames are exports; the other resources are accesses.
 _READS: Mapping[Resource, AuditKind] = {
     Resource.OBJECTS: AuditKind.SENT,
     Resource.DEIDENTIFIED: AuditKind.SENT,
@@ -54,17 +54,17 @@ _OPERATIONS: Mapping[str, AuditKind] = {
     "holds": AuditKind.QUERY,
     "retention": AuditKind.QUERY,
 }
-"""What of operations is about patients."""
+"""Operations that are about patients."""
 _OF_NOBODY = frozenset((Resource.PAGE, Resource.LOGIN, Resource.SESSION, Resource.SHARE, Resource.ENTER_SHARE))
-"""Asked before anybody is known; a login that ends, or a link that is opened, is on record by itself."""
+"""Requests before a login; the end of a login, and the opening of a link, are audited separately."""
 _OF_WORKITEMS = frozenset((Resource.SUBSCRIBE_WORKITEMS, Resource.UNSUBSCRIBE_WORKITEMS))
-"""The UID in their path is that of a workitem."""
+"""Resources whose path has the UID of a workitem."""
 _LOGIN_US = 12 * 3600 * 1_000_000
 _MOST_KNOWN = 10_000
 
 
 class RequestAudit:
-    """Is told by the HTTP server of every request that is over."""
+    """Called by the HTTP server after every request."""
 
     def __init__(self, trail: AuditTrail, clock: Clock) -> None:
         self._trail = trail
@@ -97,7 +97,7 @@ class RequestAudit:
         self._trail.add(_entry(request, match, kind, name, address, _outcome(request, status), why))
 
     def _refused_entry(self, request: web.BaseRequest, status: int, why: str) -> None:
-        """A caller without a token, or from where nobody may ask: PS3.15 A.5.3.13, a login that failed."""
+        """A caller without a token, or from an address without access: a failed login (PS3.15 A.5.3.13)."""
         if status not in (401, 403):
             return
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
@@ -105,7 +105,7 @@ class RequestAudit:
         self._trail.add(AuditEntry(AuditKind.LOGIN, request.method, "", "", address, outcome=SERIOUS_FAILURE, why=why))
 
     def _note_login(self, name: str, address: str) -> None:
-        """The first request of a token from an address, and then one each twelve hours, is a login."""
+        """The first request with a token from an address counts as a login, and then one every twelve hours."""
         now = self._clock.now_us()
         if now - self._came.get((name, address), -_LOGIN_US) < _LOGIN_US:
             return
@@ -117,14 +117,14 @@ class RequestAudit:
 
 
 def _login(login: LoginOutcome, address: str) -> AuditEntry:
-    """PS3.15 A.5.3.13: somebody logged in or out in a browser, or did not succeed."""
+    """A login or logout in a browser, or a failed one (PS3.15 A.5.3.13)."""
     kind, outcome = AuditKind.LOGOUT if login.out else AuditKind.LOGIN, SERIOUS_FAILURE if login.why else SUCCESS
     requestor, about = requestor_kind(login.name), tuple(map(AuditedInstances, login.studies))
     return AuditEntry(kind, login.by, login.name, requestor, address, outcome=outcome, why=login.why, objects=about)
 
 
 def _override(begun: OverrideBegun, name: str, address: str, trace: str) -> AuditEntry:
-    """PS3.15 A.5.3.11, with the reason as what is said of the alert."""
+    """A security alert (PS3.15 A.5.3.11) with the reason as its description."""
     opened = begun.override
     about = AuditedInstances(opened.study, patient_id=opened.patient, issuer=opened.issuer)
     operation, requestor = f"open {opened.kind}", requestor_kind(name)
@@ -134,7 +134,7 @@ def _override(begun: OverrideBegun, name: str, address: str, trace: str) -> Audi
 
 
 def _by_override(caller: Caller, study: str) -> str:
-    """What a record says of a request that is answered to somebody with overrides."""
+    """The note in a record of a request by a caller with overrides."""
     if study and any(override.study == study for override in caller.overrides):
         return "opened by an override"
     return "an override is in force" if caller.overrides else ""
@@ -149,7 +149,7 @@ def _kind(match: Match) -> AuditKind | None:
 def _outcome(request: web.BaseRequest, status: int) -> int:
     if status < 400:
         return SUCCESS
-    # What broke off had begun to be given: the access has happened.
+    # A broken-off answer had begun: the access has happened.
     return FAILURE if status < 500 or request.get(BEGUN) else SERIOUS_FAILURE
 
 

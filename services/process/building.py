@@ -1,4 +1,4 @@
-"""The wiring of roles, each imported where it is built: a process has the memory of its own roles alone."""
+"""The wiring of roles. Each is imported when it is built, so that a process loads only its own roles."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ async def build_operations(context: Context) -> RoleParts:
 
 
 async def build_copies(context: Context) -> RoleParts:
-    """What makes copies for links decodes pixels: no other process imports that."""
+    """The maker of copies for links. It decodes pixels, so no other process imports it."""
     from gantry.services.copies.app import build
 
     return await build(context)
 
 
 async def build_role(role: Role, context: Context) -> RoleParts:
-    """What a role brings."""
+    """The parts of a role."""
     match role:
         case Role.INGEST:
             from gantry.services.ingest.app import build

@@ -1,4 +1,4 @@
-"""File descriptors: every connection needs one or two, and without any no connection is accepted, not even a probe."""
+"""File descriptors: every connection needs one or two; without any left, not even a probe can connect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 1.0
 
 
 def needed(settings: Settings, roles: frozenset[Role]) -> int:
-    """The most descriptors that a process with these roles may need, by its limits."""
+    """The largest number of descriptors that a process with these roles may need, by its limits."""
     total = settings.http.max_connections + PROBE_RESERVE + _OF_STORES
     if any(role.serves_dimse for role in roles):
         total += _OF_ONE_ASSOCIATION * settings.dimse.max_associations + ServerLimits().unassociated
@@ -49,7 +49,7 @@ def make_room(settings: Settings, roles: frozenset[Role]) -> None:
 
 
 async def watch(clock: Clock, at_limit: Callable[[bool], None] = lambda _: None) -> None:
-    """Log once each time when no descriptor is left: the kernel then closes connections silently."""
+    """Log whenever the descriptors run out, once each time: the kernel then closes connections silently."""
     logger, out = get_logger("descriptors"), False
     while True:
         await clock.sleep(_LOOK_SECONDS)

@@ -1,8 +1,8 @@
-"""The key of `door.key_file`: by it the door proves for whom it asks, and the services believe nobody else.
+"""The key of `door.key_file`, by which the door proves the peer's address to the services.
 
-The file has one key a line, two at most: the first signs, each is accepted. # begins a comment. So a key is replaced in
-three steps, without a moment in which door and services disagree: the new one as second line everywhere, then as first,
-then alone.
+The file has one key a line, at most two: the first signs, both are accepted. # begins a comment. A key is replaced in
+three steps, so that door and services always agree: first the new key is the second line everywhere, then the first,
+then the only one.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _WHERE = "door.key_file"
 
 
 class DoorKey:
-    """The keys in force. Read again when the file changes; a file with a mistake is refused, and the keys in force
-    stay. No key is ever logged."""
+    """The keys in force. The file is read again when it changes; an invalid file is refused, and the keys in force
+    stay. Keys are never logged."""
 
     def __init__(self, file: Path) -> None:
         """Raises `ConfigError`."""
@@ -54,7 +54,7 @@ class DoorKey:
 
 
 class OriginProver:
-    """The door's side."""
+    """Makes proofs, for the door."""
 
     def __init__(self, key: DoorKey, clock: Clock) -> None:
         self._key = key
@@ -74,7 +74,7 @@ class OriginProver:
 
 
 class ProvenOrigins:
-    """The side of a service: what `net.acceptor` and `web.access` ask before they believe an address."""
+    """Checks proofs, for a service: `net.acceptor` and `web.access` call it before they trust an address."""
 
     def __init__(self, key: DoorKey, clock: Clock, refused: Callable[[str, str], None], port: str = "dimse") -> None:
         """`refused` is called with the protocol and the kind of a refusal: `http`, or for connections `port`."""
@@ -85,12 +85,12 @@ class ProvenOrigins:
         self._port = port
 
     def check_header(self, header: bytes, endpoint: tuple[str, int]) -> None:
-        """For a PROXY header that names a peer, of a connection to `endpoint`. Raises `OriginRefused`."""
+        """Check a PROXY header that names a peer, on a connection to `endpoint`. Raises `OriginRefused`."""
         claim, proof = claim_and_proof(header)
         try:
             self._judge.judge(self._key.accepted, Claim.CONNECTION, claim, proof, self._clock.now_us())
             address, port = destination_of(header)
-            # Each process remembers its own nonces: a header for another one must not be accepted here.
+            # Each process records only its own nonces: it must not accept a header for another process.
             if port != endpoint[1] or not same_address(address, endpoint[0]):
                 raise OriginRefused("destination", f"the proof is for port {port} of {address}, not for this one")
         except OriginRefused as refused:
@@ -98,7 +98,7 @@ class ProvenOrigins:
             raise
 
     def check_request(self, method: str, target: str, forwarded: str, proof: str, endpoint: tuple[str, int]) -> None:
-        """For a request that names its client in X-Forwarded-For. Raises `OriginRefused`."""
+        """Check a request that names its client in X-Forwarded-For. Raises `OriginRefused`."""
         claim = request_claim(method, target, forwarded, normal_address(endpoint))
         try:
             keys, now_us = self._key.accepted, self._clock.now_us()

@@ -1,4 +1,4 @@
-"""What a process follows on the log while it runs: links, sessions and subscriptions, where there are any."""
+"""What a process follows on the log while it runs: links, sessions and subscriptions, if they are configured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gantry.common.web.shares import SealedShares
 def follow_shares(
     shares: SealedShares | None, log: EventLog, clock: Clock, lifecycle: Lifecycle
 ) -> FollowedShares | None:
-    """Every process knows which links are over, since each is asked for images."""
+    """Follow links: every process must know which have ended, since each serves images."""
     if shares is None:
         return None
     followed = FollowedShares(log, clock)
@@ -29,7 +29,7 @@ def follow_shares(
 def follow_sessions(
     sessions: Sessions | None, objects: BlobStore, log: EventLog, clock: Clock, longest: float, lifecycle: Lifecycle
 ) -> FollowedSessions | None:
-    """So that nobody is in here whom the identity provider signed out. `longest` in seconds."""
+    """Follow logouts, so that sessions end that the identity provider has signed out. `longest` is in seconds."""
     if sessions is None:
         return None
     followed = FollowedSessions(log, clock, longest, RestoredLog(objects, clock))
@@ -39,7 +39,7 @@ def follow_sessions(
 
 
 def follow_subscriptions(log: EventLog, clock: Clock, lifecycle: Lifecycle) -> FollowedSubscriptions:
-    """For who asks about them, and for who tells subscribers."""
+    """Follow subscriptions, for queries about them, and to notify subscribers."""
     followed = FollowedSubscriptions(log, clock)
     lifecycle.watch(followed.run(), "subscriptions")
     return followed

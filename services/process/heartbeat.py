@@ -1,7 +1,7 @@
-"""A process says on the log every few seconds how it is (`ProcessReported`), so that any process can say it of all.
+"""Each process reports its state on the log every few seconds (`ProcessReported`), so that any process can show all.
 
-A cluster has several processes of a role, behind a front door or a Service that chooses one of them: what one knows of
-itself is not what the archive is like. Reports go to a topic of their own, which is kept for a day.
+A cluster has several processes of a role, behind a front door or a Service that chooses one of them: the state of one
+process is not the state of the archive. Reports go to a topic of their own, which is retained for a day.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _MOST_PROBLEMS = 10
 _LONGEST_PROBLEM = 200
 _START_SECONDS = 60.0
 _AGAIN_SECONDS = 1.0
-"""A process that has just begun is not ready for a moment, and says so for no longer than that."""
+"""Seconds between reports while a process starts, so that its reports soon show that it is ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What a process is asked about itself."""
+    """The sources of a process's report."""
 
     problems: Callable[[], Awaitable[list[str]]]
     associations: Callable[[], int]
     transfers: Callable[[], int]
     folders: Mapping[str, Path]
-    """Where embedded stores lie."""
+    """The folders of embedded stores."""
 
 
 class Heartbeat:
-    """The reports of this process. A log that is away gets none: the process is then one that was not heard of."""
+    """The reports of this process. While the log is away there are none, and the process counts as silent."""
 
     def __init__(self, log: EventLog, clock: Clock, roles: frozenset[Role], version: str, vitals: Vitals) -> None:
         self._log = log
@@ -53,7 +53,7 @@ class Heartbeat:
         self._started = clock.now_us()
 
     async def run(self, every: float) -> None:
-        """Report for ever, at once and then each `every` seconds."""
+        """Report at once and then every `every` seconds, for ever."""
         begun = self._clock.monotonic()
         while True:
             ready = await self._report(ended=False)
@@ -61,11 +61,11 @@ class Heartbeat:
             await self._clock.sleep(min(every, _AGAIN_SECONDS) if starts else every)
 
     async def end(self) -> None:
-        """Say that this process ends in order."""
+        """Report that this process ends in order."""
         await self._report(ended=True)
 
     async def _report(self, *, ended: bool) -> bool:
-        """Whether this process is ready."""
+        """Append a report; returns whether this process is ready."""
         problems = [] if ended else await self._vitals.problems()
         report = ProcessReported(
             DEFAULT_PARTITION,
@@ -88,7 +88,7 @@ class Heartbeat:
 
 
 def _spaces(folders: Mapping[str, Path]) -> tuple[StoreSpace, ...]:
-    """May block for as long as a file system does."""
+    """The free space of the folders. May block for as long as a file system does."""
     spaces = []
     for store, folder in folders.items():
         with suppress(OSError):

@@ -1,10 +1,10 @@
 """The HTTP port of a process: health, readiness and metrics for everyone, DICOMweb for authorised callers.
 
 /healthz  200 while the process answers
-/startz   200 from the end of the start to the beginning of the drain, whatever the stores say
-/readyz   200 while it takes new work and its stores answer; otherwise 503 and a line per reason. The stores are asked
-          once a second at most, however many ask: a check writes to a disk. Whoever was refused because one of them
-          is away makes the next answer a fresh one
+/startz   200 from the end of the start to the beginning of the drain, regardless of the stores
+/readyz   200 while it accepts new work and its stores answer; otherwise 503 and a line per reason. The stores are
+          checked at most once a second, for all requests: a check writes to a disk. After a request was refused because
+          a store is away, they are checked again
 /metrics  Prometheus text format
 """
 
@@ -41,7 +41,7 @@ __all__ = ["HttpServer", "in_words"]
 Check = Callable[[], Awaitable[None]]
 _CHECK_SECONDS = 5.0
 _GOOD_FOR, _BAD_FOR = 1.0, 0.1
-"""Seconds for which the result of a store check is reused: a good one, and a bad one."""
+"""Seconds for which the result of a store check is reused: of a good one, and of a bad one."""
 
 
 class HttpServer(WebServer):
@@ -64,12 +64,12 @@ class HttpServer(WebServer):
         origins: OriginCheck | None = None,
         certificates: Certificates | None = None,
     ) -> None:
-        """`not_taking` returns why no new work is accepted, "" while it is. `checks` run once a second at most, the
+        """`not_taking` returns why no new work is accepted, "" while it is. `checks` run at most once a second, the
         cheap `fresh` ones for every request. Listens on `sock` if it is given. `other_metrics` are those of processes
-        for which this one answers; `refresh` is called, in a thread, before our own are written. `origins` checks who
-        names callers. With `certificates` HTTPS is spoken where the settings name a port for it. Raises `ConfigError`
-        if the file of tokens is invalid, every web page could read the archive, login cannot work, or HTTPS has no
-        certificate."""
+        for which this one answers; `refresh` is called, in a thread, before our own are written. `origins` checks
+        proofs of forwarded addresses. With `certificates`, HTTPS is served if the settings have a port for it. Raises
+        `ConfigError` if the file of tokens is invalid, every web page could read the archive, login cannot work, or
+        HTTPS has no certificate."""
         self._sock = sock
         self._other_metrics = other_metrics
         self._refresh = refresh
@@ -130,17 +130,17 @@ class HttpServer(WebServer):
 
     @property
     def sessions(self) -> Sessions | None:
-        """The sessions of people who logged in; None where nobody can."""
+        """The sessions of logged-in users; None without login."""
         return self._sessions
 
     @property
     def overrides(self) -> SealedOverrides | None:
-        """What opens studies to those who do not see them otherwise; None where nothing does."""
+        """Overrides, which open studies that a user does not see otherwise; None if they are off."""
         return self._overrides
 
     @property
     def shares(self) -> SealedShares | None:
-        """Links for people outside; None where there are none."""
+        """Links for people outside; None if they are off."""
         return self._shares
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
@@ -170,7 +170,7 @@ class HttpServer(WebServer):
         await super().close()
 
     def suspect(self) -> None:
-        """A request found a store unavailable: the cached result of the checks is dropped."""
+        """A request found a store unavailable: drop the cached result of the checks."""
         self._checked_at = float("-inf")
 
     async def _ready(self, _: web.BaseRequest) -> web.Response:
@@ -186,7 +186,7 @@ class HttpServer(WebServer):
         return problems
 
     async def _store_problems(self) -> list[str]:
-        """The last result of the store checks if it is recent enough, else that of a new check."""
+        """The last result of the store checks if it is recent enough, else a new one."""
         loop = asyncio.get_running_loop()
         if loop.time() - self._checked_at >= (_BAD_FOR if self._problems else _GOOD_FOR):
             if self._checking is None:
@@ -224,8 +224,8 @@ async def _run(name: str, check: Check) -> str:
 
 
 def _refuse_every_page(settings: Settings) -> None:
-    """If callers on this machine need no token, requests of any page in a browser here are answered. "null" is the
-    origin of sandboxed pages, wherever they come from. Raises `ConfigError`."""
+    """Refuse the origins "*" and "null" if callers on this machine need no token: any page in a browser here could read
+    the archive. "null" is the origin of all sandboxed pages. Raises `ConfigError`."""
     http = settings.http
     if {"*", "null"} & set(http.cors_origins) and (http.tokens_file is None or settings.lab):
         why = "while --lab is on" if settings.lab else "while http.tokens_file is not set"

@@ -1,7 +1,7 @@
 """HTTP over TLS, beside the plain port (PS3.15 B.12): the same answers, for the same callers.
 
-No certificate is asked of a client: people would have to choose one in their browsers, and machines bring tokens. The
-handshake is over before anything of HTTP begins, within a deadline; one that fails is a line with the address and why.
+Clients need no certificate: people would have to choose one in their browsers, and machines have tokens. The handshake
+must end before HTTP begins, within a deadline; a failed one is logged with the address and the reason.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HANDSHAKE_SECONDS = 10.0
 
 
 class HttpsPort:
-    """A port that speaks TLS; its connections are the plain port's once the handshake is over."""
+    """A port that speaks TLS; after the handshake its connections are handled like those of the plain port."""
 
     def __init__(
         self,
@@ -39,8 +39,8 @@ class HttpsPort:
         deadline: float = _HANDSHAKE_SECONDS,
         failed: Callable[[], None] = lambda: None,
     ) -> None:
-        """`context` is asked for each connection, so that a renewed certificate counts at once; `failed` is called for
-        each handshake that fails. Seconds."""
+        """`context` is called for each connection, so that a renewed certificate applies at once; `failed` is called
+        for each failed handshake. Times in seconds."""
         self._context = context
         self._limits = limits
         self._deadline = deadline
@@ -50,7 +50,7 @@ class HttpsPort:
         self._acceptor: Acceptor | None = None
 
     def open(self, host: str, port: int, connections: HttpConnectionFactory) -> int:
-        """Listen; the port. Raises `ConfigError`."""
+        """Listen; returns the port. Raises `ConfigError`."""
         try:
             sock = listen(host, port, 1024)
         except OSError as error:
@@ -65,13 +65,13 @@ class HttpsPort:
         return bound
 
     async def close(self) -> None:
-        """Close the port, and what has not come to its first request."""
+        """Close the port, and connections before their first request."""
         if self._acceptor is not None:
             self._acceptor.close()
         await end_tasks(*self._shaking)
 
     def _take(self, sock: socket.socket, address: str, connections: HttpConnectionFactory) -> None:
-        # Silent clients may hold as many handshakes as connections; the limits of those come after it.
+        # Silent clients may hold as many handshakes as connections; the limits of connections apply after it.
         may_hold = self._limits.may_hold(address, self._of_one[address])
         if len(self._shaking) >= self._limits.max_connections or not may_hold:
             sock.close()

@@ -1,4 +1,4 @@
-"""The buckets and folders in place that the settings name: the only place that knows what they are."""
+"""The buckets and folders in place that the settings name: the only module that knows their backends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gantry.common.ports.foreign import ForeignStore
 
 
 class InPlaceStores:
-    """`gantry.common.runtime.in_place.store.ForeignStores`: each is opened when it is asked for the first time."""
+    """`gantry.common.runtime.in_place.store.ForeignStores`: each store is opened on first use."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
@@ -38,7 +38,7 @@ class InPlaceStores:
                 try:
                     self._opened[name] = await self._open(named)
                 except ConfigError as error:
-                    # One object cannot be read; the process goes on.
+                    # Only its objects cannot be read; the process continues.
                     raise DependencyUnavailable(f"store in place {name!r}", str(error)) from error
             return self._opened[name]
 

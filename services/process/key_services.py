@@ -1,4 +1,4 @@
-"""The key service of the settings: the only place that knows which one there is."""
+"""The key service of the settings: the only module that knows its backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gantry.common.ports.keys import KeyService
 
 
 def key_service(encryption: Encryption) -> KeyService | None:
-    """The one that wraps data keys; None where objects are not encrypted. Raises `ConfigError`."""
+    """The service that wraps data keys; None if objects are not encrypted. Raises `ConfigError`."""
     if encryption.key_file is not None:
         from gantry.common.adapters.key_file import KeyFile
 
@@ -35,14 +35,14 @@ def key_service(encryption: Encryption) -> KeyService | None:
 
 
 def add_key(file: Path, name: str) -> None:
-    """Append a new key to a file for `encryption.key_file`, which becomes the current one. The file is replaced whole,
-    so that whoever reads it meanwhile sees the one before. Raises `ConfigError`, `OSError`."""
+    """Append a new key to a file for `encryption.key_file`; it becomes the current one. The file is replaced
+    atomically, so that readers see either the old or the new one. Raises `ConfigError`, `OSError`."""
     from gantry.common.adapters.key_file import line_of, read_keys
 
     line, before, mode = line_of(name), "", 0o600
     if file.exists():
         if name in read_keys(file):
-            raise ConfigError(str(file), None, f"there is a key {name} already")
+            raise ConfigError(str(file), None, f"a key {name} exists already")
         before, mode = file.read_text(encoding="utf-8"), file.stat().st_mode & 0o777
         before += "" if before.endswith("\n") else "\n"
     anew = file.with_name(f".{file.name}.{os.getpid()}")

@@ -1,4 +1,4 @@
-"""Stores that may not be available yet: requests that need them are refused for now, and everything else goes on.
+"""Stores that may not be available yet: requests that need them are refused for now, and everything else works.
 
 A store that is unavailable when the process starts is opened later, in the background. Until then each call to it
 raises `DependencyUnavailable` with the reason, like a store that becomes unavailable while the process runs: a C-STORE
@@ -47,7 +47,7 @@ logger = get_logger("stores")
 
 
 class Late(Generic[T]):
-    """One store: how it is opened, and why it is not open yet."""
+    """One store: the function that opens it, and why it is not open yet."""
 
     def __init__(self, name: str, open_: Callable[[], Awaitable[T]], clock: Clock) -> None:
         """`name` is the name of the dependency in errors."""
@@ -62,7 +62,7 @@ class Late(Generic[T]):
         return await self._try(attempt=0)
 
     async def keep_trying(self) -> None:
-        """Return when the store is open."""
+        """Wait until the store is open."""
         attempt = 0
         while self._store is None:
             await self._clock.sleep(_DELAYS.after(attempt))
@@ -138,7 +138,7 @@ class LateBlobStore:
 
 
 class _NoWriter:
-    """A `BlobWriter` whose every call raises."""
+    """A `BlobWriter` that raises on every call."""
 
     def __init__(self, error: DependencyUnavailable) -> None:
         self._error = error
@@ -199,7 +199,7 @@ class LateEventLog:
 
 
 class _LateConsumer:
-    """A `Consumer` of a log that may not be open when it is made."""
+    """A `Consumer` of a log that may not be open when the consumer is created."""
 
     def __init__(self, late: Late[EventLog], group: str, topics: Sequence[str]) -> None:
         self._late = late

@@ -1,8 +1,8 @@
-"""The object stores beside the one that objects arrive in, looked at again and again: those of `tiers.stores`, and the
-buckets and folders of others in `storage.in_place`.
+"""Regular checks of the object stores beside the one for new objects: those of `tiers.stores`, and the buckets and
+folders of others in `storage.in_place`.
 
-Readiness does not ask them (what arrives must not wait for old images), so that nobody would know that one is away
-before a radiologist does.
+Readiness does not include them, since new objects must not wait for old images. Without these checks a radiologist
+would be the first to notice that one is away.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Check = Callable[[], Awaitable[None]]
 
 
 def other_stores(settings: Settings, stores: Stores) -> dict[str, Check]:
-    """How each of them is looked at, by its name in the settings."""
+    """The check of each of them, by its name in the settings."""
     tiers = {} if stores.tiers is None else stores.tiers.stores
     checks: dict[str, Check] = {
         store.name: tiers[store.name].check for store in settings.tiers.stores if store.name in tiers
@@ -42,7 +42,7 @@ def _in_place(stores: Stores, name: str) -> Check:
 
 
 class OtherStores:
-    """Sets `gantry_store_reached` for each, and says in the log when one goes and when it is back."""
+    """Sets `gantry_store_reached` for each, and logs when one goes away and when it is back."""
 
     def __init__(self, checks: Mapping[str, Check], clock: Clock, metrics: Metrics) -> None:
         self._checks = checks
@@ -51,7 +51,7 @@ class OtherStores:
         self._away = set[str]()
 
     async def run(self, every: float = LOOK_SECONDS) -> None:
-        """For ever; `every` in seconds."""
+        """Check all stores every `every` seconds, for ever."""
         while True:
             await asyncio.gather(*(self._look(name, check) for name, check in self._checks.items()))
             await self._clock.sleep(every)
@@ -63,7 +63,7 @@ class OtherStores:
         except (GantryError, TimeoutError) as error:
             reason = error if isinstance(error, GantryError) else DependencyUnavailable(name, "it does not answer")
             if name not in self._away:
-                logger.warning("object store is away: what lies there cannot be read", store=name, error=reason)
+                logger.warning("object store is away: its objects cannot be read", store=name, error=reason)
             self._away.add(name)
         else:
             if name in self._away:

@@ -1,5 +1,5 @@
-"""How fast a peer of the policy may ask and send: beyond it we read it more slowly. Nothing is refused, or lost: it
-waits as it would for a slow network."""
+"""Limits the rate of a peer's requests and bytes by reading more slowly. Nothing is refused or lost: the peer waits as
+with a slow network."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gantry.common.config.policy import Policy
 from gantry.common.telemetry.metrics import Metrics
 
 SECONDS_AT_ONCE = 2.0
-"""So many seconds' worth goes through at once."""
+"""Length of a burst: so many seconds' worth passes at once."""
 LONGEST = 30.0
-"""Seconds that a peer waits at a time: its own deadlines run meanwhile."""
+"""Longest wait of a peer at a time, in seconds: its own deadlines run meanwhile."""
 
 
 class PeerPaces:
@@ -24,7 +24,7 @@ class PeerPaces:
         self._paces: dict[str, PeerPace] = {}
 
     def __call__(self, calling_ae_title: str) -> PeerPace | None:
-        """The pace of a peer, None where the policy sets it none. An association keeps the one that it began with."""
+        """The pace of a peer; None if the policy sets no limit. An association keeps the pace with which it began."""
         title = calling_ae_title.strip()
         peer = self._policy().peers.get(title)
         limits = (peer.max_operations_per_second, peer.max_bytes_per_second) if peer is not None else (None, None)
@@ -41,13 +41,13 @@ class PeerPace:
     """`gantry.common.net.server_state.Pace` of one peer."""
 
     def __init__(self, limits: tuple[float | None, float | None], waited: Callable[[float], object]) -> None:
-        """`limits` are operations and bytes a second, None for none."""
+        """`limits` are operations and bytes a second; None for no limit."""
         self.limits = limits
         self._waited = waited
         self._allowances: tuple[Allowance | None, ...] | None = None
 
     def __call__(self, operations: int, octets: int, now: float) -> float:
-        """Count what came; seconds until more is to be read."""
+        """Count received operations and bytes; returns the seconds until more is to be read."""
         if self._allowances is None:
             self._allowances = tuple(
                 None if rate is None else Allowance(rate, SECONDS_AT_ONCE, now) for rate in self.limits

@@ -1,4 +1,4 @@
-"""Peers of the API beside those of the policy file: followed from the log by every process that peers call."""
+"""Peers of the API, beside those of the policy file: every process that peers call follows them on the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gantry.common.telemetry.metrics import Metrics
 
 
 def follow_peers(log: EventLog, clock: Clock, policy: PolicyFile, metrics: Metrics) -> FollowedPeers:
-    """What `policy` gets its peers of the API from, once it runs."""
+    """The follower from which `policy` gets the peers of the API, once it runs."""
 
     def publish(added: Mapping[str, KnownPeer], whole: bool) -> None:
         policy.stand_beside(added, whole)
@@ -25,14 +25,15 @@ def follow_peers(log: EventLog, clock: Clock, policy: PolicyFile, metrics: Metri
 
 
 async def read_peers(followed: FollowedPeers) -> None:
-    """Read what is there before anybody calls. While the log is away, who is not in the file is rejected for now."""
+    """Read the peers of the API before the first association. While the log is away, peers that are not in the file are
+    rejected for now."""
     with suppress(DependencyUnavailable):
         await followed.check()
 
 
 async def check_peers(followed: FollowedPeers | None) -> None:
-    """For readiness. Raises `DependencyUnavailable` until the peers of the API are read, and when they cannot be
-    followed. A log that goes away afterwards is a matter of its own check: what was known goes on."""
+    """The readiness check. Raises `DependencyUnavailable` until the peers of the API are read, and if they cannot be
+    followed. If the log goes away later, its own check reports that, and known peers remain."""
     if followed is None or (followed.is_whole and not await followed.can_ask()):
         return
     await followed.check()

@@ -1,5 +1,5 @@
-"""What roles ask of the policy (`gantry.services.context.Peers`): who may store, where objects may be sent, who sees
-what. Each question is answered by the policy that is in force just then."""
+"""The roles' view of the policy (`gantry.services.context.Peers`): who may store, where objects may be sent, who sees
+what. Each answer comes from the policy in force at that moment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PolicyPeers:
         """Set before the first association."""
 
     def may_store(self, association: Association) -> bool:
-        """Asked once per association: a policy that changes holds for the next one."""
+        """Whether an association may store. Decided once per association: a changed policy applies to the next one."""
         allowed = self._allowed.get(association)
         if allowed is None:
             allowed = self._allowed[association] = self._user_may(
@@ -57,7 +57,7 @@ class PolicyPeers:
         )
 
     def destinations(self) -> list[str]:
-        """Where objects may be sent."""
+        """The AE titles to which objects may be sent."""
         return [title for title, peer in self._policy.current.peers.items() if peer.move_destination]
 
     def destination(self, ae_title: str, ours: str) -> Peer | None:
@@ -81,7 +81,7 @@ class PolicyPeers:
         return sight if policy.sees_confidential(ae_title) else without_confidential(sight)
 
     def sight(self, association: Association) -> Sight:
-        """What is seen on an association: what its peer may see now, and its user."""
+        """What is visible on an association: what its peer and its user may see now."""
         user = association.user
         return intersection(self.sight_of(association.calling_ae_title), EVERYTHING if user is None else user.sight)
 

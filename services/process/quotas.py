@@ -1,4 +1,4 @@
-"""The quota that the settings name."""
+"""The quota of the settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from gantry.common.telemetry.metrics import Metrics
 
 
 def quota_of(settings: Settings, objects: BlobStore, clock: Clock, metrics: Metrics) -> Quota | None:
-    """None where there is none."""
+    """The quota; None without one."""
     limit, counted_every = settings.storage.quota, settings.upkeep.usage_every
     return Quota(objects, clock, metrics, DEFAULT_PARTITION, limit, counted_every) if limit else None

@@ -1,4 +1,4 @@
-"""The audit trail of a process: from where it records, and where its spool lies."""
+"""The audit trail of a process and its spool."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from gantry.common.telemetry.metrics import Metrics
 
 
 def open_trail(settings: Settings, clock: Clock, metrics: Metrics, roles: Iterable[str]) -> AuditTrail:
-    """The trail of this process. Where its spool cannot be written it does without, and says so."""
+    """The trail of this process. If its spool cannot be written, that is logged, and the trail works without one."""
     process = f"{socket.gethostname()}:{os.getpid()}"
     return AuditTrail(clock, metrics, ",".join(sorted(roles)), process, _spool(settings), on=settings.audit.on)
 
 
 def audited(log: EventLog, index: ReadIndex, trail: AuditTrail) -> EventLog:
-    """The log, with every change that is appended to it on record."""
+    """The log, with an audit record for every change that is appended."""
     if not trail.on:
         return log
     trail.patients = PatientLookup(index)
@@ -35,12 +35,12 @@ def audited(log: EventLog, index: ReadIndex, trail: AuditTrail) -> EventLog:
 
 
 def record_life(trail: AuditTrail, kind: AuditKind) -> None:
-    """The process started, stopped, or took another policy."""
+    """Record that the process started, stopped, or loaded another policy."""
     trail.add(AuditEntry(kind, kind.event.meaning if kind.type is None else kind.type.meaning, ARCHIVE, ARCHIVE))
 
 
 def spool_folder(settings: Settings) -> Path:
-    """Where records lie that the log does not have yet."""
+    """The folder of records that are not on the log yet."""
     return settings.audit.spool or settings.data / "audit"
 
 

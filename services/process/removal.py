@@ -1,4 +1,4 @@
-"""The end of the log and of the index of an archive: what `process.stores` opens is removed for ever."""
+"""Removes the log and the index of an archive, which `process.stores` opens, for good."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gantry.services.process.stores import kafka_cluster, opensearch_cluster
 
 
 async def remove_log(settings: Settings) -> int:
-    """Remove the event log of the settings; how many topics or files there were. Raises `DependencyUnavailable`."""
+    """Remove the event log of the settings; returns the number of topics or files. Raises `DependencyUnavailable`."""
     url = urlsplit(settings.log_url)
     if url.scheme == "sqlite":
         return await _remove_file(url.path)
@@ -21,7 +21,7 @@ async def remove_log(settings: Settings) -> int:
 
 
 async def remove_index(settings: Settings) -> int:
-    """Remove the search index of the settings; how many indices or files there were. Raises
+    """Remove the search index of the settings; returns the number of indices or files. Raises
     `DependencyUnavailable`."""
     url = urlsplit(settings.index_url)
     if url.scheme == "sqlite":

@@ -28,7 +28,7 @@ def searchable(settings: Settings) -> AttributeTable:
     tags = [attribute.tag for attribute in added]
     for attribute in added:
         if tags.count(attribute.tag) > 1:
-            raise ConfigError(_SETTING, None, f"{attribute.keyword}: is there twice")
+            raise ConfigError(_SETTING, None, f"{attribute.keyword}: is listed twice")
     return AttributeTable(added)
 
 
@@ -58,12 +58,12 @@ def _attribute(setting: SearchableAttribute) -> Attribute:
         raise _refusal(setting, "is not private: it has no creator, and its vr is known")
     keyword, vr = keyword_of_tag(tag), vr_of(tag)
     if not keyword or not 0x0008 <= tag >> 16 < 0x7FE0:
-        raise _refusal(setting, "is no attribute of objects that the data dictionary knows")
+        raise _refusal(setting, "is not an attribute of objects in the data dictionary")
     if vr in BULK_VRS:
         raise _refusal(setting, f"is binary ({vr.decode()}): nothing can be searched in it")
     known = ATTRIBUTES.get(tag)
     if known is not None:
-        # Indices filter and count by standard attributes: none of these may get another level.
+        # Indices filter and count by standard attributes, so these cannot get another level.
         raise _refusal(setting, f"can be searched already, as an attribute of the {known.level.value} level")
     return Attribute(tag, keyword, vr.decode("ascii"), Level(setting.level))
 
@@ -73,7 +73,7 @@ def _private(setting: SearchableAttribute, tag: int) -> Attribute:
     if not setting.creator.strip() or setting.vr.encode() not in _VRS:
         raise _refusal(setting, "is private: it needs its creator, and a vr that is text or a number")
     if (tag & 0xFF00) != 0x1000 or tag >> 16 < 9:
-        raise _refusal(setting, "is to be written with the first block of its group: gggg,10ee")
+        raise _refusal(setting, "must be written with the first block of its group: gggg,10ee")
     return Attribute(tag, f"{tag:08X}", setting.vr, Level(setting.level), creator=setting.creator.strip())
 
 

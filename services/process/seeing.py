@@ -10,7 +10,7 @@ from gantry.common.ul import Abilities
 
 
 class SeeingService:
-    """A service whose requests are answered from as much as their association sees: the rest is not there."""
+    """A service whose requests are answered only from the studies that the association may see."""
 
     def __init__(self, inner: Service, sight_of: Callable[[Association], Sight]) -> None:
         self._inner = inner

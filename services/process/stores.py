@@ -1,4 +1,4 @@
-"""The three ports, opened: the only place that maps a URL to a backend."""
+"""The three ports, opened: the only module that maps a URL to a backend."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ if TYPE_CHECKING:
 T = TypeVar("T", BlobStore, EventLog, SearchIndex)
 logger = get_logger("stores")
 DESTROYED = "state/destroyed"
-"""An object of this key says that the archive is being destroyed, and that nobody may begin to work on it."""
+"""An object with this key marks an archive that is being destroyed: no process may begin to work on it."""
 
 
 @dataclass(slots=True)
 class Stores:
-    """The three ports, opened; `late` are those that are not open yet. `tiers` is `objects` where it is more than one
-    store, `in_place` is the one in which references to objects in place lie, `keys` are the data keys of each object
-    store that encrypts, by its name."""
+    """The three ports, opened; `late` are those that are not open yet. `tiers` is `objects` if there is more than one
+    store, `in_place` is the store with references to objects in place, `keys` are the data keys of each object store
+    that encrypts, by its name."""
 
     objects: BlobStore
     log: EventLog
@@ -72,12 +72,12 @@ class Stores:
 
 
 async def open_side_index(path: Path, attributes: AttributeTable) -> SearchIndex:
-    """A small index in a file of its own, beside that of the archive."""
+    """A small index in its own file, beside that of the archive."""
     return await open_sqlite_index(path, attributes)
 
 
 async def open_blobs(settings: Settings, clock: Clock) -> dict[str, BlobStore]:
-    """Each object store by its name, and its objects as they lie: encrypted ones encrypted. Raises `ConfigError`,
+    """Each object store by its name, with its objects as stored: encrypted ones stay encrypted. Raises `ConfigError`,
     `DependencyUnavailable`."""
     opened: dict[str, BlobStore] = {}
     for name, url in {HOT: settings.objects_url, **{store.name: store.url for store in settings.tiers.stores}}.items():
@@ -86,14 +86,14 @@ async def open_blobs(settings: Settings, clock: Clock) -> dict[str, BlobStore]:
 
 
 async def open_hot_blobs(settings: Settings, clock: Clock) -> BlobStore:
-    """The object store into which objects arrive, as they lie in it. Raises `ConfigError`, `DependencyUnavailable`."""
+    """The object store for new objects, with its objects as stored. Raises `ConfigError`, `DependencyUnavailable`."""
     return await _opener(settings, clock, settings.objects_url, ingests=False)()
 
 
 async def _objects(
     settings: Settings, clock: Clock, ingests: bool, late: list[Late[Any]] | None
 ) -> tuple[ReferringStore, TieredStore | None, dict[str, DataKeys]]:
-    """The object store; with those of `tiers.stores` behind it where there are some. And the data keys of each."""
+    """The object store, the tiered store if there are `tiers.stores`, and the data keys of each."""
     urls = {HOT: settings.objects_url, **{store.name: store.url for store in settings.tiers.stores}}
     compressing = {store.name for store in settings.tiers.stores if store.compress}
     service = key_service(settings.encryption)
@@ -101,7 +101,7 @@ async def _objects(
     keys: dict[str, DataKeys] = {}
     try:
         for name, url in urls.items():
-            # Only what arrives is worth preparing for.
+            # Only the store for new objects is prepared.
             make = _opener(settings, clock, url, ingests and name == HOT)
             called = "object store" if name == HOT else f"object store {name}"
             opened[name] = await _opened(Late(called, make, clock), LateBlobStore, late)
@@ -119,27 +119,27 @@ async def _objects(
 
 
 async def _require_named(objects: BlobStore, settings: Settings) -> None:
-    """What lies in a store that is not named would be taken for lost. Raises `ConfigError`."""
+    """Refuse settings that omit a store with objects: these would count as lost. Raises `ConfigError`."""
     try:
         if [stat async for stat in objects.list(DESTROYED)]:
             raise ConfigError("storage.objects", None, "this archive is being destroyed: `gantry destroy` ends it")
         needed = await marked(objects)
         encrypted = not settings.encryption.is_on and [stat.key async for stat in objects.list(DATA_KEYS)]
     except DependencyUnavailable:
-        return  # it comes later; who asks then is refused as for any other reason
+        return  # it is late; requests are refused until then
     if encrypted:
-        raise ConfigError("encryption", None, "objects lie encrypted: name their keys again, in `encryption`")
+        raise ConfigError("encryption", None, "objects are encrypted: name their keys again, in `encryption`")
     missing = sorted(needed.stores - {store.name for store in settings.tiers.stores})
     if missing:
         raise ConfigError(
-            "tiers.stores", None, f"objects lie in {', '.join(missing)}: name it, or move them back first"
+            "tiers.stores", None, f"objects are in {', '.join(missing)}: name that store, or move them back first"
         )
     unread = sorted(needed.compressed - {store.name for store in settings.tiers.stores if store.compress})
     if unread:
         raise ConfigError(
             "tiers.stores",
             None,
-            f"objects lie compressed in {', '.join(unread)}: say `compress: true` again, or move them back first",
+            f"objects are compressed in {', '.join(unread)}: set `compress: true` again, or move them back first",
         )
 
 
@@ -197,8 +197,8 @@ async def open_stores(
 
 
 async def _viewed(opening: Awaitable[SearchIndex], settings: Settings, any_index: bool) -> SearchIndex:
-    """The index, with the views of rejected instances beside what everybody sees; one that may be of another release is
-    not asked anything."""
+    """The index, with the views of rejected instances beside the default; an index that may be of another release is
+    not queried."""
     viewed = ViewedIndex(await opening, views_of(settings.lifecycle.views))
     if any_index:
         return viewed
@@ -248,7 +248,7 @@ def _make_folders(urls: Iterable[SplitResult]) -> None:
             with suppress(OSError):  # opening the store reports what is wrong with it
                 for folder in (*reversed(above.parents), above):
                     if not folder.exists():
-                        folder.mkdir(0o750, exist_ok=True)  # another process may make it now
+                        folder.mkdir(0o750, exist_ok=True)  # another process may create it now
 
 
 def _own_member(settings: Settings, worker: int) -> Settings:
@@ -313,7 +313,7 @@ async def _s3(url: SplitResult, settings: Settings, clock: Clock, ingests: bool)
     from gantry.common.adapters.s3 import S3Bucket, open_s3_store  # its client libraries take 20 MB and half a second
 
     if not url.netloc:
-        raise ConfigError("storage.objects", None, f"{url.geturl()!r} names no bucket: s3://BUCKET")
+        raise ConfigError("storage.objects", None, f"{url.geturl()!r} does not name a bucket: s3://BUCKET")
     s3 = settings.s3
     bucket = S3Bucket(
         url.netloc,
@@ -412,5 +412,5 @@ INDEXES: dict[str, Callable[..., Awaitable[SearchIndex]]] = {"sqlite": _sqlite_i
 
 
 def open_orders() -> OrderIndex:
-    """An empty projection of orders: whoever opens it fills it from the log."""
+    """An empty projection of orders; the caller fills it from the log."""
     return SqliteOrders()

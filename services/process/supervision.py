@@ -56,7 +56,7 @@ class SupervisedProcess:
                 return max(code, 0)
 
     async def _run(self) -> int:
-        # A session of its own: Ctrl-C reaches this process alone, which passes it on once.
+        # A session of its own: Ctrl-C reaches only this process, which forwards it once.
         # It ends when its standard input closes: if this process is killed, it leaves no child behind.
         process = self._process = await asyncio.create_subprocess_exec(
             *self._command, start_new_session=True, stdin=asyncio.subprocess.PIPE, pass_fds=self._pass_fds
@@ -77,9 +77,9 @@ class SupervisedProcess:
 
 
 class Companion:
-    """A component of the lifecycle: the indexer as a separate process, so that it has an interpreter, and with it a
-    core, to itself. Health and metrics of both are served in one place (`gantry.services.process.http`): the companion
-    listens on an inherited socket, on the loopback interface."""
+    """A component of the lifecycle: the indexer as a separate process, with its own interpreter, and so its own core.
+    The health and metrics of both are served together (`gantry.services.process.http`): the companion listens on an
+    inherited socket, on the loopback interface."""
 
     name = "indexer process"
 

@@ -18,7 +18,7 @@ from gantry.common.telemetry.metrics import Metrics
 
 
 class SystemMetrics:
-    """Updates these metrics; one for all processes of a machine whose metrics are served together."""
+    """Updates these metrics; one instance for all processes of a machine whose metrics are served together."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Registers the metrics of the process (`process_…`: CPU, memory, open files, start) beside ours."""
@@ -59,7 +59,7 @@ def folders_of(settings: Settings) -> dict[str, Path]:
 
 
 def version_of() -> str:
-    """The version of Gantry that runs."""
+    """The version of the running Gantry."""
     try:
         return version("gantry-dicom")
     except PackageNotFoundError:

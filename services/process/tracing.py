@@ -1,4 +1,4 @@
-"""The tracer of a process, as the settings want it."""
+"""The tracer of a process, by the settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gantry.common.telemetry.spans import Tracer
 
 
 def open_tracer(settings: Settings, clock: Clock, roles: Sequence[str]) -> tuple[Tracer, Callable[[], Awaitable[None]]]:
-    """The tracer, and what sends the last spans when the process ends. Raises `ConfigError`."""
+    """The tracer, and a function that sends the last spans at the end of the process. Raises `ConfigError`."""
     traces = settings.traces
     if traces.endpoint is None:
         return Tracer(clock), _do_nothing

@@ -1,7 +1,7 @@
-"""Users whom peers name for their associations (PS3.7 D.3.3.7): known by the file of users, or by an identity provider.
+"""Users that peers name for their associations (PS3.7 D.3.3.7), from the file of users or an identity provider.
 
-A user narrows what his peer may and sees, and never widens it; the audit trail names him. What a peer sends as passcode
-or token is in no log. Passcodes are compared, and signatures checked, in threads; tries of an address are limited.
+A user restricts the rights of the peer, and never extends them; the audit trail names the user. Passcodes and tokens
+are never logged. Passcodes are compared, and signatures checked, in threads; the tries of an address are limited.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _NOT_ACCEPTED = "its user name or passcode is not accepted"
 
 
 class UserFile:
-    """The users in force. Read again when the file changes; one with a mistake is refused, and the users in force
+    """The users in force. The file is read again when it changes; an invalid file is refused, and the users in force
     stay."""
 
     def __init__(self, file: Path | None) -> None:
@@ -50,10 +50,10 @@ class UserFile:
         self._logger = get_logger("access")
         self._users = _read(file) if file is not None else {}
         self.version = 0
-        """Another one for other users."""
+        """Changes with each new set of users."""
 
     def find(self, name: str) -> KnownUser | None:
-        """The user of a name."""
+        """The user with a name."""
         if self._file is not None and self._watched.have_changed():
             try:
                 self._users = _read(self._file)
@@ -78,7 +78,8 @@ class UserIdentities:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        """`table` says what roles may, `rules` what they see, `syntaxes_of` which abstract syntaxes a user may use."""
+        """`table` has the permissions of roles, `rules` what they see, `syntaxes_of` returns the abstract syntaxes that
+        a user may use."""
         self._users = users
         self._issuers = issuers
         self._policy = policy
@@ -92,8 +93,8 @@ class UserIdentities:
         self._under_way = 0
         self._key = token_bytes(32)
         self._proven: dict[bytes, int] = {}
-        """Digests of names and passcodes that were right, with the version of the file: a modality makes an association
-        for each object, and hashing takes 50 ms."""
+        """Digests of correct names and passcodes, with the version of the file: a modality may open an association for
+        each object, and hashing takes 50 ms."""
 
     def applies(self, request: AssociateRequest) -> bool:
         """See `gantry.common.net.server_state.UserCheck`."""
@@ -103,13 +104,13 @@ class UserIdentities:
         return rule is UserIdentityRule.REQUIRED
 
     async def identify(self, request: AssociateRequest, peer_address: str) -> IdentifiedUser | AssociateReject:
-        """See `gantry.common.net.server_state.UserCheck`. PS3.8 table 9-21 has no reason for users: 1/1/1 for who is
-        not accepted, 2/3/1 where nobody can say now."""
+        """See `gantry.common.net.server_state.UserCheck`. PS3.8 table 9-21 has no reason for users: 1/1/1 if the user
+        is not accepted, 2/3/1 if that cannot be decided now."""
         item = request.user_identity
         if item is None:
-            return AssociateReject(1, 1, 1, "this peer must say who its user is (user_identity: required)")
+            return AssociateReject(1, 1, 1, "this peer must name its user (user_identity: required)")
         if self._under_way >= _MOST_AT_ONCE:
-            return self._refused(item, "later", "too many users are being looked at")
+            return self._refused(item, "later", "too many users are being checked")
         self._under_way += 1
         try:
             identity = await self._identity(presented_user(item.type, item.primary, item.secondary), peer_address)
@@ -118,7 +119,7 @@ class UserIdentities:
         except TokenRefused as refused:
             return self._refused(item, "refused", f"its JSON Web Token is not accepted: {refused.reason}")
         except DependencyUnavailable as error:
-            return self._refused(item, "later", f"nobody can say who its user is: {error}")
+            return self._refused(item, "later", f"its user cannot be checked now: {error}")
         finally:
             self._under_way -= 1
         self._metrics.user_identities.labels(word_of(item.type), "accepted").inc()
@@ -128,7 +129,7 @@ class UserIdentities:
         return IdentifiedUser(user, self._syntaxes_of(user), response)
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End what is in progress."""
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     def _refused(self, item: UserIdentity, result: str, why: str) -> AssociateReject:
@@ -146,7 +147,7 @@ class UserIdentities:
         try:
             identity = await self._looked_at(user, known)
         except DependencyUnavailable:
-            self._tries.succeeded(address, begun)  # not known to be wrong
+            self._tries.succeeded(address, begun)  # not a failed try
             raise
         self._tries.succeeded(address, begun)
         if proof:
@@ -161,9 +162,9 @@ class UserIdentities:
                 raise UserRefused("no issuer of JSON Web Tokens is configured (access.issuers)")
             return await self._issuers.identity(user.token, self._workers)
         if user.passcode is None:
-            # A name proves nothing: it is enough for those who have no passcode.
+            # A name proves nothing: it is enough only for users without a passcode.
             if known is None or known.passcode is not None:
-                raise UserRefused("its user is not known by name alone")
+                raise UserRefused("its user needs a passcode, not only a name")
             return _identity_of(known)
         expected = known.passcode if known is not None and known.passcode is not None else NOBODY_S_PASSCODE
         loop = asyncio.get_running_loop()

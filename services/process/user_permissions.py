@@ -1,4 +1,4 @@
-"""What a user may do on an association, in the words of the AE policy, if his peer may it too. Pure."""
+"""The permissions of a user on an association, as those of the AE policy; the peer must have them, too. Pure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _VERBS: Mapping[Permission, Verb] = {
     Permission.UPS: Verb.ORDER,
     Permission.REJECT: Verb.REJECT,
 }
-"""What a role needs for a permission of its peer's; C-ECHO needs nothing."""
+"""The verbs that a role needs for each permission of the peer; C-ECHO needs none."""
 _FOR_RESTRICTED = frozenset((Permission.ECHO, Permission.FIND, Permission.RETRIEVE))
-"""As over HTTP: who sees some studies brings no others, and what is not of studies is not for him."""
+"""For users who see only some studies, as over HTTP: they may not store, or use what does not belong to studies."""
 _FOR_ORDINARY = _FOR_RESTRICTED | {Permission.STORE, Permission.COMMIT, Permission.MPPS, Permission.WORKLIST}
-"""Of who sees all but what is confidential. A rejection note says of any instance whether it is there."""
+"""For users who see all but confidential studies; no rejection notes, which would reveal which instances exist."""
 
 
 def permissions_of(user: AdmittedUser) -> frozenset[Permission]:
-    """What the user may, whatever his peer may."""
+    """The permissions of the user, regardless of the peer."""
     held = frozenset(p for p in Permission if p not in _VERBS or _VERBS[p] in user.verbs)
     if user.sight.whole:
         return held
@@ -33,5 +33,5 @@ def permissions_of(user: AdmittedUser) -> frozenset[Permission]:
 
 
 def may_move(user: AdmittedUser) -> bool:
-    """Whether the user may have objects sent to C-MOVE destinations, and not only to himself by C-GET."""
+    """Whether the user may use C-MOVE to other destinations, not only C-GET."""
     return Verb.SEND in user.verbs

@@ -1,4 +1,4 @@
-"""Services and handlers that search and retrieve, each asking the index for the view of whoever calls."""
+"""Services and handlers that search and retrieve, each with the caller's view of rejected instances."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from gantry.common.web.server import CALLER, Handler
 
 
 class ViewingService:
-    """A service whose requests are performed for the view of the calling AE title."""
+    """A service whose requests are performed with the view of the calling AE title."""
 
     def __init__(self, service: Service, view_of: Callable[[str], str]) -> None:
-        """`view_of` is of AE titles: "" for what everybody sees."""
+        """`view_of` returns the view of an AE title, "" for the default."""
         self._service = service
         self._view_of = view_of
 
     @property
     def abilities(self) -> Abilities:
-        """Those of the service."""
+        """The abilities of the service."""
         return self._service.abilities
 
     def receive(self, request: Request) -> Sink:
-        """That of the service."""
+        """The sink of the service."""
         return self._service.receive(request)
 
     async def perform(self, request: Request) -> None:
-        """As the service does, for the caller's view."""
+        """Perform the request with the caller's view."""
         with showing(self._view_of(request.association.calling_ae_title)):
             await self._service.perform(request)
 
 
 def viewing(handlers: Mapping[Resource, Handler], views: Sequence[str]) -> dict[Resource, Handler]:
-    """The handlers, each for the view of the caller's roles; `views` are `ROLE=VIEW`."""
+    """The handlers, each with the view of the caller's roles; `views` are `ROLE=VIEW`."""
     return {resource: _wrap(handler, views) for resource, handler in handlers.items()}
 
 

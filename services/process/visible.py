@@ -1,6 +1,6 @@
-"""Resources of a study for callers who see some studies only: of any other study, they are not there.
+"""Resources of a study for callers who see only some studies: those of other studies are not found.
 
-Searching and retrieving ask the index, which is restricted already. What is read from the log, or changed, passes here.
+Searching and retrieving use the index, which is restricted already. Reads from the log, and changes, are checked here.
 """
 
 from __future__ import annotations

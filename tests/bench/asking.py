@@ -1,4 +1,4 @@
-"""Clients of DICOMweb that cost little themselves: connections that are kept open, and nothing read of what comes."""
+"""Cheap clients of DICOMweb: connections stay open, and answers are not parsed."""
 
 from __future__ import annotations
 

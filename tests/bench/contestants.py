@@ -1,4 +1,5 @@
-"""Who is measured: started on a free port with a folder of its own, watched through /proc, ended by pid."""
+"""The archives that are measured: each is started on a free port with a folder of its own, watched through /proc, ended
+by pid."""
 
 from __future__ import annotations
 

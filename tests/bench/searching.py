@@ -1,5 +1,5 @@
-"""Rows of the search index, SQLite and OpenSearch side by side: taking in, building anew, and searching by a piece of a
-name at many studies."""
+"""Rows of the search index, SQLite and OpenSearch side by side: adding, rebuilding, and searching by a piece of a name
+at many studies."""
 
 from __future__ import annotations
 

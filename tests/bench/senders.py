@@ -1,4 +1,4 @@
-"""Who sends: DCMTK's `storescu`, and senders that cost little, as if they were other machines.
+"""Senders: DCMTK's `storescu`, and cheap senders, as if they were other machines.
 
     python -m tests.bench.senders PORT FOLDER [--nagle] [--tls]
 

@@ -1,4 +1,4 @@
-"""BAD_INPUTS.md, rows 1 to 9: what is no association, no PDU or no message."""
+"""BAD_INPUTS.md, rows 1 to 9: invalid associations, PDUs and messages."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ async def keys(store: BlobStore, prefix: str = "") -> list[str]:
 
 @pytest.mark.parametrize("size", [0, 1, 10_000, 525_000, 3 * MIB + 1])
 async def test_put_is_read_back_bit_for_bit(store: BlobStore, size: int) -> None:
-    """ "Store one object from parts that are all in memory, in order." """
+    """ "Store one object from parts in memory, in order." """
     content = random.Random(size).randbytes(size)
     view = memoryview(content)
     await store.put("a/b.dcm", [content[:7], bytearray(content[7:100]), view[100:]])
@@ -41,14 +41,14 @@ async def test_put_is_read_back_bit_for_bit(store: BlobStore, size: int) -> None
 
 
 async def test_put_takes_thousands_of_parts(store: BlobStore) -> None:
-    """ "Store one object from parts that are all in memory, in order." """
+    """ "Store one object from parts in memory, in order." """
     parts = [bytes([n % 251]) * (n % 3) for n in range(5000)]
     await store.put("parts", parts)
     assert await read(store, "parts") == b"".join(parts)
 
 
 async def test_many_puts_at_once_all_arrive(store: BlobStore) -> None:
-    """ "Many at once share their cost." """
+    """ "Concurrent calls share their cost." """
     contents = {f"d{n % 5}/o{n}": random.Random(n).randbytes(n * 37) for n in range(200)}
     await asyncio.gather(*(store.put(key, [content]) for key, content in contents.items()))
     for key, content in contents.items():
@@ -72,7 +72,7 @@ async def test_writer_takes_chunks_of_any_size(store: BlobStore, size: int) -> N
 
 
 async def test_writer_shows_nothing_before_commit(store: BlobStore) -> None:
-    """ "Make the object durable under its key and visible; nothing of it is visible before." """
+    """ "Make the object durable and visible under its key; nothing of it is visible before." """
     writer = store.writer("w/x")
     for _ in range(5):
         await writer.write(bytes(MIB))
@@ -87,7 +87,7 @@ async def test_writer_shows_nothing_before_commit(store: BlobStore) -> None:
 
 @pytest.mark.parametrize("size", [0, 10, 3 * MIB])
 async def test_aborted_object_leaves_nothing(open_blob_store: OpenBlobStore, size: int) -> None:
-    """ "Forget the object. Nothing of it remains, now or after the store's next start." """
+    """ "Discard the object. Nothing of it remains, now or after the store's next start." """
     store = await open_blob_store()
     writer = store.writer("w/x")
     await writer.write(bytes(size))
@@ -111,7 +111,7 @@ async def test_objects_are_there_after_a_restart(open_blob_store: OpenBlobStore)
 
 
 async def test_two_openings_see_each_other(open_blob_store: OpenBlobStore) -> None:
-    """ "Make the object durable under its key and visible" (to every process on the same store)."""
+    """ "Make the object durable and visible under its key" (to every process on the same store)."""
     first, other = await open_blob_store(), await open_blob_store()
     writer = first.writer("long")
     await writer.write(bytes(2 * MIB))
@@ -161,7 +161,7 @@ async def test_readinto_fills_all_buffers_unless_the_range_ends(store: BlobStore
 
 
 async def test_missing_object_is_not_found(store: BlobStore) -> None:
-    """ "A missing object is `NotFound`, except for `delete`, which is satisfied." """
+    """ "A missing object is `NotFound`, except for `delete`, which succeeds." """
     await store.put("folder/object", [b"x"])
     for key in ("nothing", "folder/nothing", "folder", "folder/object/below"):
         with pytest.raises(NotFound):
@@ -173,7 +173,7 @@ async def test_missing_object_is_not_found(store: BlobStore) -> None:
 
 
 async def test_deleted_object_is_gone(store: BlobStore) -> None:
-    """ "Remove an object; one that is not there is satisfied." """
+    """ "Remove an object; succeeds if there is none." """
     await store.put("a/k", [b"x"])
     await store.delete("a/k")
     await store.delete("a/k")
@@ -199,7 +199,7 @@ async def test_object_that_is_being_read_outlives_its_deletion_or_fails(store: B
 
 
 async def test_second_put_replaces_the_object_whole(store: BlobStore) -> None:
-    """ "Writing to a key that exists replaces the object whole"."""
+    """ "Writing to an existing key replaces the whole object"."""
     await store.put("k", [b"long first content"])
     await store.put("k", [b"second"])
     assert await read(store, "k") == b"second"
@@ -246,7 +246,7 @@ async def test_key_from_outside_is_refused(store: BlobStore, key: str) -> None:
 
 
 async def test_parts_come_in_the_order_they_are_asked_for(store: BlobStore) -> None:
-    """ "Small parts of objects, in their order; what reaches past the end of its object is cut." """
+    """ "Read small parts of objects, in order; a part past the end of its object is cut." """
     contents = {f"p/{n:03}": random.Random(n).randbytes(500 + n) for n in range(150)}
     await asyncio.gather(*(store.put(key, [content]) for key, content in contents.items()))
     parts = [Part(f"p/{n * 7 % 150:03}", n % 600, n * 3 % 400) for n in range(300)]
@@ -259,7 +259,7 @@ async def test_parts_come_in_the_order_they_are_asked_for(store: BlobStore) -> N
 
 
 async def test_part_of_a_missing_object_fails_them_all(store: BlobStore) -> None:
-    """ "One of a missing object fails them all." """
+    """ "If one object is missing, the whole call fails." """
     await store.put("p/there", [b"x"])
     with pytest.raises(NotFound):
         await store.read([Part("p/there", 0, 1), Part("p/not", 0, 1), Part("p/there", 0, 1)])
@@ -277,7 +277,7 @@ async def test_list_is_in_order_of_keys(store: BlobStore) -> None:
 
 
 async def test_list_tells_sizes_of_thousands(store: BlobStore) -> None:
-    """ "All objects whose key starts with `prefix`"; "the bytes that the object takes"."""
+    """ "All objects whose key starts with `prefix`"; "In a listing the size is that on the store"."""
     await asyncio.gather(*(store.put(f"n/{n:05}", [bytes(n % 7)]) for n in range(2300)))
     stats = [(stat.key, stat.size) async for stat in store.list("n/")]
     more = HEAD + TAG if isinstance(store, EncryptedStore) else 0

@@ -1,4 +1,4 @@
-"""The contract of `SearchIndex` about receipts of which something was coerced: they are told apart by that, too."""
+"""The contract of `SearchIndex` about coerced receipts, which also differ by what was coerced."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_the_attributes_are_those_of_the_earliest_receipt_as_it_was_coerce
 
 
 async def test_receipts_of_the_same_bytes_are_redundant_however_they_were_coerced(index: SearchIndex) -> None:
-    """Another receipt of the same bytes in the same transfer syntax; remembered, counted once."""
+    """Another receipt of the same bytes in the same transfer syntax; recorded, counted once."""
     await index.apply(ENTRIES[:4])
     assert await index.count("default") == {"patients": 1, "studies": 1, "series": 1, "instances": 1, "aside": 0}
 

@@ -122,7 +122,7 @@ async def studies_of(index: SearchIndex, patient: str) -> list[str]:
 
 
 async def test_a_corrected_study_is_found_and_shown_by_what_it_is_now_and_counted_once(index: SearchIndex) -> None:
-    """What they are about is found, shown, located and counted by them from then on."""
+    """Studies and patients are found, shown, located and counted with them from then on"""
     await index.apply(ENTRIES)
     change = of_study("1.1", made("a", {**name("POE^JANE"), **text("00080050", "SH", "A100"), **identity("P2")}))
     await index.correct([change])
@@ -141,7 +141,7 @@ async def test_a_corrected_study_is_found_and_shown_by_what_it_is_now_and_counte
 
 
 async def test_what_was_withdrawn_is_what_it_was(index: SearchIndex) -> None:
-    """and is what it was once they are withdrawn."""
+    """and as before once they are withdrawn."""
     await index.apply(ENTRIES)
     before = await everything(index)
     changes = [
@@ -171,7 +171,7 @@ async def test_a_series_is_corrected_by_itself(index: SearchIndex) -> None:
 
 
 async def test_a_merge_takes_all_studies_that_are_there_and_those_that_come(index: SearchIndex) -> None:
-    """a study or a patient may be corrected before it is heard of."""
+    """a correction may come before its study or patient."""
     merge = of_patient(key("P1"), merged("m", "P2", {**name("ROE^RICHARD"), **text("00100030", "DA", "19700101")}))
     await index.apply(ENTRIES[:1])
     await index.correct([merge])
@@ -210,7 +210,7 @@ async def test_two_merges_that_lead_to_each_other_are_an_end_and_not_a_circle(in
 
 
 async def test_what_makes_a_study_what_it_is_can_be_asked_for(index: SearchIndex) -> None:
-    """What makes a study what it is shown as; None where it is not there."""
+    """What determines how a study is shown; None if there is no such study."""
     await index.apply(ENTRIES)
     await index.correct([
         of_study("1.1", made("a", name("POE^JANE"))),
@@ -365,8 +365,8 @@ async def orphaned(index: SearchIndex) -> list[tuple[str, str, tuple[str, ...]]]
 
 
 async def test_corrections_are_orphaned_when_nothing_is_left_and_nothing_can_come_back(index: SearchIndex) -> None:
-    """of studies all receipts of which are collected, and of patients on the walk of no study that is there or may come
-    back (of a merge, also those that it leads to)."""
+    """those of studies whose receipts are all collected, and those of patients that are on the walk of no study that
+    exists or may come back (for a merge, also the patients that it leads to)."""
     await index.apply(ENTRIES)
     await index.correct([
         of_study("1.1", made("a", name("POE^JANE"))),

@@ -1,4 +1,4 @@
-"""The contract of `SearchIndex` about what was decided about receipts."""
+"""The contract of `SearchIndex` about decisions on receipts."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def state_of(index: SearchIndex) -> dict[str, Any]:
 
 
 async def test_a_deletion_and_its_restoration_in_one_call_come_to_what_was_before(index: SearchIndex) -> None:
-    """Join what was decided to the deletion states of receipts."""
+    """Add decisions to the deletion states of receipts."""
     await index.apply(ENTRIES)
     before = await everything(index)
     await index.decide(
@@ -83,7 +83,8 @@ async def test_a_deletion_and_its_restoration_in_one_call_come_to_what_was_befor
 
 
 async def test_a_deleted_receipt_is_in_no_answer_and_no_count(index: SearchIndex) -> None:
-    """One that is hidden by then is in no answer and no count, and other receipts of its instance are elected anew."""
+    """A receipt that is now hidden is in no answer and no count, and the current receipt of its instance is elected
+    again"""
     await index.apply(ENTRIES)
     await index.decide([decided(BATCH[4], deletion())])
     left = [instance for instance in ENTRIES if instance is not BATCH[4]]
@@ -97,7 +98,7 @@ async def test_a_deleted_receipt_is_in_no_answer_and_no_count(index: SearchIndex
 
 
 async def test_what_was_aside_becomes_current_with_its_own_attributes(index: SearchIndex) -> None:
-    """other receipts of its instance are elected anew."""
+    """the current receipt of its instance is elected again"""
     await index.apply([CURRENT, ASIDE])
     await index.decide([decided(CURRENT, deletion())])
     state = await everything(index)
@@ -118,7 +119,7 @@ async def test_what_was_aside_becomes_current_with_its_own_attributes(index: Sea
 
 
 async def test_a_restored_receipt_is_what_it_was(index: SearchIndex) -> None:
-    """one that is not hidden any more is what it was."""
+    """a receipt that is no longer hidden is as before."""
     await index.apply(ENTRIES)
     await index.lose([Loss("default", key(FIRST), FIRST.receipt)])
     before = await state_of(index)
@@ -143,7 +144,7 @@ async def test_what_was_lost_while_it_was_deleted_is_lost_when_it_is_back(index:
 
 
 async def test_a_receipt_that_comes_after_its_deletion_is_deleted(index: SearchIndex) -> None:
-    """a receipt may be decided about before it is heard of."""
+    """a decision may come before its receipt."""
     await index.decide([decided(FIRST, deletion())])
     for _ in range(2):
         (applied,) = await index.apply([FIRST])
@@ -161,7 +162,7 @@ async def test_a_receipt_that_comes_after_its_deletion_is_deleted(index: SearchI
 async def test_neither_what_is_collected_nor_a_final_deletion_is_undone(
     index: SearchIndex, deletion_state: DeletionState
 ) -> None:
-    """What is collected is forgotten but for its deletion state."""
+    """Of a collected receipt only the deletion state is retained."""
     await index.apply([FIRST])
     await index.decide([decided(FIRST, deletion()), decided(FIRST, deletion_state)])
     await index.decide([decided(FIRST, UNDO)])
@@ -182,7 +183,7 @@ async def test_nothing_of_a_collected_object_stays_in_the_file(tmp_path: Path) -
 
 
 async def test_holds_stand_until_they_are_released_whatever_comes_first(index: SearchIndex) -> None:
-    """a hold stands where it was placed and never released. Idempotent and independent of order."""
+    """a hold is in force if it was placed and never released. Idempotent and independent of order."""
     await index.hold([HoldChange("default", "1.1", "a", True), HoldChange("default", "1.1", "b", False)])
     await index.hold([HoldChange("default", "1.1", "b", True), HoldChange("default", "1.1", "a", True)])
     await index.hold([HoldChange("default", "1.2", "c", True)])
@@ -192,7 +193,7 @@ async def test_holds_stand_until_they_are_released_whatever_comes_first(index: S
 
 
 async def test_what_is_held_is_listed_in_order(index: SearchIndex) -> None:
-    """The studies and patients on which holds stand, behind `after` in the order of their UIDs and keys"""
+    """The studies and patients with holds in force, behind `after` in the order of UIDs and keys"""
     assert [page async for page in index.held("default")] == []
     places = [("1.2", "b"), ("patient:k", "c"), ("1.2", "a"), ("1.10", "d"), ("1.3", "e")]
     await index.hold([HoldChange("default", holder, hold, True) for holder, hold in places])
@@ -204,7 +205,7 @@ async def test_what_is_held_is_listed_in_order(index: SearchIndex) -> None:
 
 
 async def test_the_latest_access_counts_whatever_comes_first(index: SearchIndex) -> None:
-    """Note when studies were accessed; the latest counts. Idempotent and independent of order."""
+    """Record when studies were accessed; the latest access counts. Idempotent and independent of order."""
     assert await index.last_access("default", "1.1") == 0
     at = 1_700_000_000_000_000
     await index.note_accesses([StudyAccess("default", "1.1", at + 5), StudyAccess("default", "1.1", at)])
@@ -215,7 +216,7 @@ async def test_the_latest_access_counts_whatever_comes_first(index: SearchIndex)
 
 
 async def test_what_is_hidden_is_listed_with_its_entry_until_it_is_collected(index: SearchIndex) -> None:
-    """`entry` is None then, and where it was forgotten."""
+    """`entry` is None then, and after the receipt was collected."""
     await index.apply(ENTRIES)
     await index.decide([decided(BATCH[4], deletion())])
     (page,) = [page async for page in index.find_decided("default")]

@@ -86,7 +86,7 @@ async def test_a_backlog_of_one_of_many_topics_is_not_waited_for(log: EventLog) 
 
 
 async def test_events_of_one_key_keep_their_order(log: EventLog) -> None:
-    """ "Events with the same topic and key have the order of their appends." """
+    """ "Events with the same topic and key are in the order of their appends." """
     numbers = itertools.count()
 
     async def append_study(study: str) -> None:
@@ -103,7 +103,7 @@ async def test_events_of_one_key_keep_their_order(log: EventLog) -> None:
 
 
 async def test_records_of_a_partition_come_in_order_of_offset(log: EventLog) -> None:
-    """ "Records of one partition come in order of offset. Each is given out once per member until it leaves"."""
+    """ "Records of one partition come in order of offset. Each is returned once per member until it leaves"."""
     await asyncio.gather(*(log.append(stored(n, f"1.{n % 9}"), conflict(n)) for n in range(200)))
     async with log.consumer("audit", ["instances", "conflicts"]) as consumer:
         records = await take(consumer, 400)
@@ -127,7 +127,7 @@ async def test_poll_gives_no_more_than_asked_for(log: EventLog) -> None:
 
 
 async def test_uncommitted_records_come_again(open_event_log: OpenEventLog) -> None:
-    """ "one that was not committed is given out again to whoever takes the partition next." """
+    """ "a record that was not committed is returned again to the next member of the partition." """
     log = await open_event_log()
     await log.append(*(stored(n) for n in range(5)))
     async with log.consumer("g", ["instances"]) as consumer:
@@ -142,7 +142,7 @@ async def test_uncommitted_records_come_again(open_event_log: OpenEventLog) -> N
 
 
 async def test_commit_covers_what_came_before_and_never_goes_back(log: EventLog) -> None:
-    """ "These records and all before them in their partitions are done"."""
+    """ "Commit these records and all before them in their partitions"."""
     await log.append(*(stored(n) for n in range(5)))
     async with log.consumer("g", ["instances"]) as consumer:
         records = await take(consumer, 5)
@@ -192,7 +192,7 @@ async def test_one_member_of_a_group_consumes_and_the_next_takes_over(open_event
 
 
 async def test_group_name_and_topic_are_checked(log: EventLog) -> None:
-    """ "Join a group." """
+    """ "A member of a group; it joins when it is entered as a context manager." """
     with pytest.raises(ValueError):
         log.consumer("../etc", ["instances"])
     with pytest.raises(ValueError):
@@ -226,7 +226,7 @@ async def test_replay_since_a_time_leaves_nothing_out(log: EventLog, clock: Manu
 
 
 async def test_lag_counts_what_is_not_committed(log: EventLog) -> None:
-    """ "For each topic that the group has joined: how many records it has not committed." """
+    """ "For each topic that the group has joined, how many records it has not committed." """
     assert await log.lag("g") == {}
     async with log.consumer("g", ["instances", "conflicts"]) as consumer:
         assert await log.lag("g") == {"instances": 0, "conflicts": 0}
@@ -251,7 +251,7 @@ async def test_check_returns_and_appends_nothing(log: EventLog) -> None:
 
 
 async def test_close_finishes_events_under_way(open_event_log: OpenEventLog) -> None:
-    """ "Give the resources back; events under way are finished first." """
+    """ "Release the resources; events in progress are finished first." """
     log = await open_event_log()
     appends = [asyncio.create_task(log.append(stored(n))) for n in range(50)]
     await asyncio.sleep(0)
@@ -268,7 +268,7 @@ async def committed_up_to(log: EventLog, count: int) -> None:
 
 
 async def test_a_group_has_passed_what_it_has_committed(log: EventLog) -> None:
-    """ "Whether a group has committed everything before `ends`. False for one that has not joined the topic." """
+    """ "Whether a group has committed everything before `ends`. False if it has not joined the topic." """
     before = await log.ends("instances")
     await log.append(*[stored(n, f"1.{n % 5}") for n in range(20)])
     ends = await log.ends("instances")
@@ -286,7 +286,7 @@ async def test_a_group_has_passed_what_it_has_committed(log: EventLog) -> None:
 
 async def test_what_is_not_committed_of_one_key_is_read_in_order(log: EventLog) -> None:
     """ "The records with this key that a group has not committed, in order; all with this key for a group that has not
-    joined. `DependencyUnavailable` where more than `most` records would have to be looked at to tell." """
+    joined. `DependencyUnavailable` if more than `most` records would have to be examined." """
     await log.append(*[stored(n, f"1.{n % 3}") for n in range(30)])
     assert receipts(await log.uncommitted("indexer", "instances", "1.1")) == list(range(1, 30, 3))
     await committed_up_to(log, 30)
@@ -304,7 +304,7 @@ async def test_what_is_not_committed_of_one_key_is_read_in_order(log: EventLog) 
 
 
 async def test_the_last_that_a_group_committed_is_known(log: EventLog) -> None:
-    """ "Of each partition the last records that a group has committed and that are still retained, `most` at most" """
+    """ "The last records of each partition that a group has committed and that are still retained, at most `most`" """
     await log.append(*[stored(n, "1.1") for n in range(10)])
     assert await log.last_committed("indexer", "instances") == []
     await committed_up_to(log, 10)
@@ -347,8 +347,8 @@ class Watcher:
 
 
 async def test_a_watcher_is_given_what_a_group_has_committed_and_nothing_else(log: EventLog) -> None:
-    """ "records come in order of offset, each once, within a second of its commit; what is not committed is not
-    given." """
+    """ "records come in order of offset, each once, within a second of its commit; uncommitted records are left
+    out." """
     async with log.consumer("indexer", ["instances"]) as consumer:
         await log.append(stored(1, "1.2.1"))
         await consumer.commit(await take(consumer, 1))
@@ -367,8 +367,8 @@ async def test_a_watcher_is_given_what_a_group_has_committed_and_nothing_else(lo
 
 
 async def test_a_watcher_begins_where_the_group_is_and_goes_on_behind_what_it_was_given(log: EventLog) -> None:
-    """ "It begins behind the offsets in `after`, as `Passed.ends` or `ends` tell them; in partitions that it does not
-    name, where the group is now." """
+    """ "It begins behind the offsets in `after`, which come from `Passed.ends` or `ends`; in other partitions, at the
+    group's current offset." """
     async with log.consumer("indexer", ["instances"]) as consumer:
         await log.append(*(stored(n, f"1.2.{n}") for n in range(10)))
         await consumer.commit(await take(consumer, 10))
@@ -401,7 +401,7 @@ async def test_a_watcher_of_no_group_sees_what_is_appended(log: EventLog) -> Non
 
 
 async def test_a_watcher_of_a_group_that_never_joined_waits(log: EventLog) -> None:
-    """ "what is not committed is not given" """
+    """ "uncommitted records are left out" """
     await log.append(stored(1), stored(2))
     async with Watcher(log, group="nobody") as watcher:
         await asyncio.sleep(0.7)
@@ -420,7 +420,7 @@ async def what_is_left(log: EventLog, topic: str) -> int:
 async def test_a_watcher_holds_no_retention_up_and_passes_over_what_is_removed(
     log: EventLog, clock: ManualClock
 ) -> None:
-    """ "belongs to no group, holds no retention up"; "What retention has removed is passed over." """
+    """ "belongs to no group, does not delay retention"; "Records that retention has removed are skipped." """
     async with log.consumer("indexer", ["instances"]) as consumer, Watcher(log) as watcher:
         begin = watcher.ends
         await log.append(stored(1, "1.2.1"), stored(2, "1.2.1"))

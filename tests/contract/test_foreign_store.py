@@ -105,7 +105,7 @@ async def test_a_range_is_cut_to_the_object(
 
 
 async def test_an_object_that_was_removed_is_not_found(theirs: Foreign, store: ForeignStore) -> None:
-    """ "An object that is not there is `NotFound`." """
+    """ "A missing object is `NotFound`." """
     theirs.put("one", b"1")
     theirs.put("two", b"2")
     file, _ = await listed(store)
@@ -117,7 +117,7 @@ async def test_an_object_that_was_removed_is_not_found(theirs: Foreign, store: F
 
 
 async def test_an_object_that_was_changed_is_corrupt(theirs: Foreign, store: ForeignStore) -> None:
-    """ "One that has another tag than the one that is asked for is `Corrupt`" """
+    """ "An object whose tag differs from the requested one is `Corrupt`" """
     theirs.put("one", b"before")
     (file,) = await listed(store)
     theirs.put("one", b"behind")
@@ -128,7 +128,7 @@ async def test_an_object_that_was_changed_is_corrupt(theirs: Foreign, store: For
 
 
 async def test_a_store_that_is_gone_loses_no_objects(theirs: Foreign, store: ForeignStore) -> None:
-    """ "A store that is away or refuses, also one object only, is `DependencyUnavailable`." """
+    """ "A store that is away or refuses, even for one object only, is `DependencyUnavailable`." """
     theirs.put("one", b"1")
     (file,) = await listed(store)
     theirs.remove("one")

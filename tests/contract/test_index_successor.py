@@ -1,4 +1,4 @@
-"""The contract of `SearchIndex`: its successor, and what it is made for; each test quotes the sentence it checks."""
+"""The contract of `SearchIndex`: its successor, and its attributes; each test quotes the sentence it checks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.support.index_questions import CODE, STUDY
 async def test_a_successor_is_empty_and_beside_the_index_until_it_takes_over(
     open_search_index: OpenSearchIndex, tmp_path: Path
 ) -> None:
-    """`successor` is another index of the same kind, empty and beside this one; `take_over` puts it in the place of the
-    one that is in use, at once and for every process"""
+    """`successor` is another, empty index of the same kind beside this one. `take_over` replaces the index in use with
+    it, at once and for every process"""
     index, other = await open_search_index(tmp_path), await open_search_index(tmp_path)
     await index.apply(BATCH)
     before = await everything(index)
@@ -64,8 +64,8 @@ _ADDED = AttributeTable(
 
 
 async def test_an_index_is_searched_by_what_it_was_made_for(open_search_index: OpenSearchIndex, tmp_path: Path) -> None:
-    """What can be searched is fixed when an index is made (`attributes`): entries may bring more, which is left out, or
-    less, which is not found then. `successor` may be made for other attributes."""
+    """The searchable attributes are fixed when an index is made (`attributes`). Other attributes of an entry are left
+    out; an attribute that an entry lacks is not found. `successor` may be made for other attributes."""
     index = await open_search_index(tmp_path)
     more = {0x001021C0: [2], 0x0019100A: ["Something"], 0x00400555: [{CODE: ["C1"]}]}
     plain = entry(1, PatientID="P1")

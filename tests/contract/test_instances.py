@@ -68,7 +68,7 @@ async def test_one_uid_in_several_series_is_several_instances(index: SearchIndex
 
 
 async def test_an_instance_is_told_of_its_namesakes(index: SearchIndex) -> None:
-    """The same SOP Instance UID in another series is another instance, and each is told of the other"""
+    """The same SOP Instance UID in another series is another instance, and each is reported with the other"""
     (first,) = await index.apply([FIRST])
     assert first.namesake is None
     for batch in ([OTHER_STUDY], [OTHER_SERIES], [OTHER_STUDY]):
@@ -84,8 +84,7 @@ async def test_an_instance_is_told_of_its_namesakes(index: SearchIndex) -> None:
 
 
 async def test_conflicts_are_listed_each_once(index: SearchIndex) -> None:
-    """The SOP Instance UIDs of which receipts are kept aside, or that several instances have; in pages, in order, each
-    once."""
+    """The SOP Instance UIDs with receipts kept aside, or with several instances; in pages, in order, each once."""
     plain = [entry(100 + n, f"8.{n}") for n in range(50)]
     aside = [entry(200 + n, f"8.{n}", digest="blake3:ff") for n in range(0, 50, 10)]
     both = replace(OTHER_STUDY, receipt=f"{0x300:032x}", digest="blake3:ee")
@@ -99,7 +98,7 @@ async def test_conflicts_are_listed_each_once(index: SearchIndex) -> None:
 
 
 async def test_all_receipts_of_an_instance_are_known(index: SearchIndex) -> None:
-    """All receipts of an instance, the earliest first; none where it is not known."""
+    """All receipts of an instance, the earliest first; empty if it is unknown."""
     many = [entry(n, "9.1", digest=f"blake3:{n % 2}", sender=f"AE{n}") for n in range(1, 100)]
     for start in range(0, len(many), 20):
         await index.apply(many[start : start + 20][::-1])
@@ -138,8 +137,8 @@ async def read_from(index: SearchIndex) -> tuple[str, int]:
 
 
 async def test_a_lost_object_is_read_from_another_receipt_of_its_bytes(index: SearchIndex) -> None:
-    """They are read from the earliest receipt of these bytes that is not lost; from the earliest of all where every one
-    is."""
+    """They are read from the earliest receipt of these bytes that is not lost; if all are lost, from
+    the earliest."""
     second, third, other = resent(4), resent(5), entry(6, "9.1", "1.1", "1.1.1", digest="blake3:ff")
     await index.apply([FIRST, other])
     await index.lose([loss(FIRST)])

@@ -1,4 +1,4 @@
-"""The contract of `SearchIndex` about what stands out of studies."""
+"""The contract of `SearchIndex` about the marks of studies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def test_nothing_stands_out_of_studies_of_which_nothing_was_decided(index:
 
 
 async def test_studies_with_receipts_kept_aside_are_in_conflict(index: SearchIndex) -> None:
-    """the UIDs of the studies of which receipts are kept aside"""
+    """the UIDs of the studies with receipts kept aside"""
     await index.apply([*ENTRIES, entry(99, "1.9.99", "1.99", "1.99.1")])
     assert ASIDE.study_instance_uid == CURRENT.study_instance_uid
     uids = [*STUDIES, "1.99"]
@@ -36,7 +36,7 @@ async def test_studies_with_receipts_kept_aside_are_in_conflict(index: SearchInd
 
 
 async def test_a_rejection_stands_out_until_it_is_withdrawn_and_a_deletion_does_not(index: SearchIndex) -> None:
-    """and of which something is rejected. A rejection that was withdrawn is none."""
+    """and of those with something rejected. Withdrawn rejections do not count."""
     many = [entry(n, f"1.9.{n}", f"1.{n // 2}", f"1.{n // 2}.1") for n in range(6)]
     await index.apply(many)
     studies = ["1.0", "1.1", "1.2"]
@@ -50,7 +50,7 @@ async def test_a_rejection_stands_out_until_it_is_withdrawn_and_a_deletion_does_
 
 
 async def test_holds_on_studies_and_patients_stand_until_all_are_released(index: SearchIndex) -> None:
-    """those of some holders (as in `HoldChange`) on which holds stand"""
+    """the holders (as in `HoldChange`) with holds in force"""
     patient = holder_of("p1")
     placed = [
         HoldChange("default", holder, hold, True) for holder, hold in (("1.1", "a"), ("1.1", "b"), (patient, "c"))

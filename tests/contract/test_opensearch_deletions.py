@@ -202,7 +202,7 @@ async def test_the_patient_that_a_study_left_is_told_although_who_wrote_the_stud
 
 
 async def test_nothing_of_a_collected_header_stays_in_any_document(index: OpenSearchIndex) -> None:
-    """What is collected is forgotten but for its deletion state."""
+    """Of a collected receipt only the deletion state is retained."""
     first, other = entry(1, PatientID="P-SECRET"), entry(2, digest="blake3:ff", PatientID="P-OTHER")
     stays = entry(3, "1.2.9", study="1.2.8", series="1.2.8.1", PatientID="P2")
     for instance in (other, first, stays):

@@ -61,7 +61,7 @@ async def walked(index: SearchIndex, query: Query, step: int) -> list[Document]:
 @pytest.mark.parametrize("backend", SEARCH_INDEXES)
 def test_orders_and_totals_agree_with_the_reference(backend: str) -> None:
     """With an `order`, studies come in that of `gantry.common.dicom.query.ordering`; How many documents `find` would
-    give without a limit, exactly."""
+    return without a limit, exactly."""
     numbers = itertools.count()
     questions_and_orders = st.tuples(questions(), ZONES, orders(), orders(_SAMPLES))
     with tempfile.TemporaryDirectory() as folder:
@@ -114,8 +114,8 @@ async def _asked(
 
 
 async def _goes_on(index: SearchIndex, query: Query) -> None:
-    """The place of the last of the first `count` documents that `find` gives, from which it can go on; None where the
-    index cannot tell it, and where fewer match."""
+    """The place of document number `count` (from 1) of those that `find` returns, where it can continue; None if the
+    index would have to read documents one by one, and if fewer match."""
     expected_uids = uids([d async for page in index.find(query) for d in page])
     for count in range(1, len(expected_uids) + 2):
         place = await index.place_behind(query, count)
@@ -137,7 +137,7 @@ _NEWEST = (SortKey(DATE, True), SortKey(0x00080030, True))
 async def test_what_is_applied_meanwhile_neither_repeats_nor_hides_a_match_of_an_order(
     index: SearchIndex, order: Order
 ) -> None:
-    """never makes another match appear twice or be missed."""
+    """never make another match appear twice or be missed."""
     await index.apply([_study(n) for n in range(0, 2600, 2)])
     before = [d.attributes[STUDY][0] async for p in index.find(Query("default", Level.STUDY, order=order)) for d in p]
     assert len(before) == 1300
@@ -159,7 +159,7 @@ async def test_what_is_applied_meanwhile_neither_repeats_nor_hides_a_match_of_an
 async def test_a_page_deep_in_a_listing_is_found_without_what_is_before_it(
     index: SearchIndex, monkeypatch: pytest.MonkeyPatch, conditions: dict[int, Condition], order: Order
 ) -> None:
-    """The place of the last of the first `count` documents that `find` gives"""
+    """The place of document number `count` (from 1) of those that `find` returns"""
     monkeypatch.setattr("gantry.common.adapters.opensearch.totals._PASSED", 400)
     await index.apply([_study(n) for n in range(1200)])
     query = Query("default", Level.STUDY, conditions, order=order)
@@ -180,7 +180,7 @@ async def test_a_page_deep_in_a_listing_is_found_without_what_is_before_it(
 
 @pytest.mark.parametrize("level", [Level.SERIES, Level.IMAGE])
 async def test_so_is_a_page_of_series_or_instances(index: SearchIndex, level: Level) -> None:
-    """The place of the last of the first `count` documents that `find` gives"""
+    """The place of document number `count` (from 1) of those that `find` returns"""
     await index.apply([entry(n, f"1.9.{n}", f"1.{n // 7}", f"1.{n // 7}.{n % 2}", Modality="CT") for n in range(900)])
     query = Query("default", level)
     expected_uids = uids([d async for page in index.find(query) for d in page])

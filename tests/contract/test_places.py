@@ -1,4 +1,4 @@
-"""The contract of `SearchIndex` about the object stores that objects lie in."""
+"""The contract of `SearchIndex` about the object stores that hold the objects."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def lies(index: SearchIndex, entries: Sequence[InstanceEntry] = ENTRIES) -
 
 
 async def test_what_was_never_relocated_is_left_out(index: SearchIndex) -> None:
-    """those that were never relocated are left out. what lies in none of the stores is left out"""
+    """receipts that were never relocated are left out. Those with nothing in these stores are left out"""
     await index.apply(ENTRIES)
     assert await lies(index) == {"places": {}}
     assert await index.stores_of("default", Level.STUDY, [], STORES) == {}
@@ -49,7 +49,7 @@ async def test_what_was_never_relocated_is_left_out(index: SearchIndex) -> None:
 
 
 async def test_a_place_is_told_at_every_level_above_and_of_nothing_else(index: SearchIndex) -> None:
-    """Those of some object stores in which anything of studies, series or instances lies."""
+    """Which of `stores` hold anything of some studies, series or instances."""
     await index.apply(ENTRIES)
     await index.relocate([relocation(FIRST), relocation(CURRENT, "glacier")])
     answer = await lies(index)
@@ -79,7 +79,7 @@ async def test_the_latest_place_counts_whatever_comes_first(index: SearchIndex) 
 
 
 async def test_what_is_hidden_lies_nowhere_until_it_is_back(index: SearchIndex) -> None:
-    """and so are receipts that are hidden"""
+    """and so are hidden receipts"""
     await index.apply(ENTRIES)
     await index.relocate([relocation(FIRST)])
     before = await lies(index)

@@ -105,7 +105,7 @@ def _in(instance: InstanceEntry, partition: str) -> InstanceEntry:
 
 
 async def test_documents_are_those_of_the_earliest_current_instance(index: SearchIndex) -> None:
-    """The attributes of a patient, study or series are those of the earliest current instance in it."""
+    """The attributes of a study or series are those of the earliest current instance in it"""
     await index.apply(BATCH)
     expected = documents(BATCH)
     for level in Level:
@@ -119,7 +119,7 @@ async def test_documents_are_those_of_the_earliest_current_instance(index: Searc
 
 
 async def test_outcomes_tell_what_applying_did(index: SearchIndex) -> None:
-    """The outcome for one entry, and for a conflict the receipts and digests of both sides."""
+    """For a conflict of bytes it has the receipts and digests of both sides"""
     first, other = entry(5), entry(7, digest="blake3:ff")
     assert await index.apply([first]) == [Applied(Outcome.ADDED)]
     assert await index.apply([first]) == [Applied(Outcome.REDELIVERED)]
@@ -134,7 +134,7 @@ async def test_outcomes_tell_what_applying_did(index: SearchIndex) -> None:
 
 
 async def test_one_batch_may_hold_an_instance_several_times(index: SearchIndex) -> None:
-    """an instance is counted once."""
+    """it is counted once."""
     batch = [entry(5), entry(5), entry(6), entry(4, digest="blake3:ff"), entry(5)]
     outcomes = [applied.outcome for applied in await index.apply(batch)]
     assert outcomes == [
@@ -200,7 +200,7 @@ async def test_two_who_apply_one_instance_over_and_over_count_it_exactly(
 
 
 async def test_what_apply_returned_for_is_visible_to_others(open_search_index: OpenSearchIndex, tmp_path: Path) -> None:
-    """What `apply` returned for is visible to the next `find` and `locate` of this index."""
+    """Entries are visible to the next `find` and `locate` of this index once `apply` returns."""
     first, two = await open_search_index(tmp_path), await open_search_index(tmp_path)
     for number in range(20):
         await first.apply([entry(number, f"1.9.{number}")])
@@ -251,7 +251,8 @@ async def test_locate_gives_all_current_objects_below_the_matches(index: SearchI
 
 
 async def test_resolve_leaves_out_what_is_not_known(index: SearchIndex) -> None:
-    """The current objects of the named instances; those that are not known are left out."""
+    """The current objects of all instances with these SOP Instance UIDs, the earliest receipt first; unknown UIDs are
+    left out."""
     await index.apply(BATCH)
     many = [f"9.{n}" for n in range(20_000)]
     assert set(await index.resolve("default", ["1.1.1.1", "1.3.1.1", *many])) == {"1.1.1.1", "1.3.1.1"}
@@ -285,7 +286,7 @@ async def test_a_limit_bounds_the_matches(index: SearchIndex) -> None:
 async def test_what_is_applied_meanwhile_neither_repeats_nor_hides_a_match(
     index: SearchIndex, conditions: dict[int, Condition]
 ) -> None:
-    """never makes another match appear twice or be missed."""
+    """never make another match appear twice or be missed."""
 
     def study(n: int) -> InstanceEntry:
         name = {"Alphabetic": f"Pat{n % 7}"}
@@ -308,7 +309,7 @@ async def test_what_is_applied_meanwhile_neither_repeats_nor_hides_a_match(
 
 @pytest.mark.parametrize("level", list(Level))
 async def test_a_listing_goes_on_behind_any_document(index: SearchIndex, level: Level) -> None:
-    """With the `place` of a document it begins behind that one, at any time, as if the listing had gone on"""
+    """With the `place` of a document the listing continues behind it, at any time, as if it had never stopped"""
     many = [
         entry(n, f"1.9.{n}", f"1.{s}", f"1.{s}.{n % 3}", PatientID=f"P{s % 4}", StudyDate=f"2024010{s}")
         for n in range(1, 60)
@@ -334,7 +335,7 @@ def _identity(document: Document) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("place", [("x",), (1,), (1, 2, 3, 4, 5, 6), ("a", -1), ("a", 1 << 70), (1.5, 1)])
 async def test_a_place_of_no_listing_is_not_understood(index: SearchIndex, place: Any) -> None:
-    """a place that is none of this query's is `NotUnderstood`"""
+    """a place of another query is `NotUnderstood`"""
     with pytest.raises(NotUnderstood):
         _ = [page async for page in index.find(Query("default", Level.SERIES), place)]
 

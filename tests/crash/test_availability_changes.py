@@ -1,4 +1,4 @@
-"""Those who are notified of studies are told what became unavailable, and what came back, on the whole archive."""
+"""Receivers of notifications learn which instances became unavailable, and which came back, on the whole archive."""
 
 from __future__ import annotations
 

@@ -298,7 +298,7 @@ async def test_what_rules_would_change_is_listed_of_files_and_of_what_is_stored(
     assert "1 objects, 1 of them would be changed" in result.stdout
     for wrong, words in (
         (("coerce", str(files[0].path)), "give --dry-run"),
-        (("coerce", "--dry-run", str(files[0].path)), "say with --calling"),
+        (("coerce", "--dry-run", str(files[0].path)), "give --calling"),
         (("coerce", "--dry-run"), "give files and folders, or --where"),
         (("coerce", "--dry-run", "--where", "Nonsense=1"), "--where"),
     ):

@@ -41,13 +41,13 @@ async def test_an_embedded_index_that_is_gone_is_filled_again_by_itself(
         assert answer[0] in (0, 503) or answer == (404, 0), answers
         await asyncio.sleep(0.02)
     archive.wait_ready()
-    assert "it is built anew" in archive.log.read_text()
+    assert "it is rebuilt" in archive.log.read_text()
     await expect_exactly(archive, files, tmp_path / "got")
     # And once is enough.
     assert archive.stop() == 0
     archive.start()
     await expect_exactly(archive, files, tmp_path / "again")
-    assert archive.log.read_text().count("what was indexed before; it is built anew") == 1
+    assert archive.log.read_text().count("what was indexed before; it is rebuilt") == 1
     assert archive.stop() == 0
 
 

@@ -94,7 +94,7 @@ async def test_what_is_compressed_is_restored_and_comes_back_when_a_rule_says_so
     # Without knowing that it is compressed, all of it would be taken for damaged.
     configure(archive)
     refused = gantry(archive, "verify")
-    assert (refused.returncode, "objects lie compressed in cold" in refused.stderr) == (1, True), refused.stderr
+    assert (refused.returncode, "objects are compressed in cold" in refused.stderr) == (1, True), refused.stderr
     configure(archive, "{name: kept, where: ['PatientID=P1'], after: never, to: cold}", compress=True)
     told(archive)
     await until_moved(archive, cold=0, hot=3)

@@ -1,4 +1,4 @@
-"""What was sent twice is given up safely, and a conflict is decided by a person: in both topologies."""
+"""Redundant copies are deleted safely, and a person decides a conflict: in both topologies."""
 
 from __future__ import annotations
 

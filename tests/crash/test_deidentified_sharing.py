@@ -1,4 +1,4 @@
-"""Links to de-identified copies, whatever is killed: a link opens when all its copies are there, and stands after a
+"""Links to de-identified copies, whatever is killed: a link opens when all its copies exist, and remains after a
 restore from the bucket alone."""
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ async def test_an_archive_is_gone_whatever_is_killed_and_its_neighbour_lost_noth
     assert "this archive is being destroyed" in north.log.read_text()
     ended = await asyncio.to_thread(destroyed, north, "--yes", "GANTRY", "--json")
     assert ended.returncode == 0, ended.stderr
-    assert "it was begun before, and goes on" in ended.stderr
+    assert "it was begun before, and continues" in ended.stderr
     report = json.loads(ended.stdout)
     assert report["reason"] == "contract ended"
     assert report["objects"]["hot"] >= 3
@@ -153,7 +153,9 @@ async def test_what_a_hold_keeps_is_not_destroyed(pair: Pair, tmp_path: Path) ->
     assert held.returncode == 0, held.stderr
     assert north.stop() == 0
     refused = await asyncio.to_thread(destroyed, north, "--yes", "GANTRY")
-    assert (refused.returncode, "holds stand on 1 study or patient" in refused.stderr) == (1, True), refused.stderr
+    assert (refused.returncode, "holds are in force on 1 study or patient" in refused.stderr) == (1, True), (
+        refused.stderr
+    )
     north.start()
     await expect_exactly(north, files, tmp_path / "got")
     assert north.stop() == 0

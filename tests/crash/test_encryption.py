@@ -97,8 +97,8 @@ async def test_the_bucket_and_the_keys_bring_everything_back_and_without_keys_no
     lose_log_and_index(archive)
     archive.write_policy([])
     refused = await asyncio.to_thread(gantry, archive, "restore")
-    assert (refused.returncode, "objects lie encrypted" in refused.stderr) == (1, True), refused.stderr
-    with pytest.raises(ConfigError, match="objects lie encrypted"):
+    assert (refused.returncode, "objects are encrypted" in refused.stderr) == (1, True), refused.stderr
+    with pytest.raises(ConfigError, match="objects are encrypted"):
         async with stores_of(archive):
             pass
     # With other keys nothing is restored, and nothing is called lost.

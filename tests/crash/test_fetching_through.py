@@ -1,4 +1,5 @@
-"""Studies that are fetched for who retrieves them: once for all, never half as if whole, and on after a crash."""
+"""Studies that are fetched on retrieval: once for all requesters, never partly as if complete, and continued after a
+crash."""
 
 from __future__ import annotations
 

@@ -365,7 +365,7 @@ async def test_an_archive_that_does_not_name_the_bucket_any_more_says_so_and_los
     got = await get(archive.peer, tmp_path / "ours", "STUDY", f"StudyInstanceUID={uids_of(sent[0])[0]}")
     assert got == {file.sop_instance_uid: bytes_of(file) for file in sent}
     refused = await run(archive)
-    assert (refused.returncode, "names no 'old'" in refused.stderr) == (1, True)
+    assert (refused.returncode, "does not name 'old'" in refused.stderr) == (1, True)
     verified = await asyncio.to_thread(gantry, archive, "verify")
     assert (verified.returncode, "storage.in_place" in verified.stderr) == (1, True), verified.stderr
     assert not [event for event in await events(archive, "instances") if isinstance(event, ObjectLost)]

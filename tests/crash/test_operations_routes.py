@@ -1,4 +1,4 @@
-"""Routes as the place Operations asks for them over HTTP, in both topologies: what waits, what failed, what is said."""
+"""Routes on the page's Operations over HTTP, in both topologies: waiting and failed routes, and their words."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""HL7 receivers that rules tell of studies, on the whole archive, in both topologies: everything is told once they are
-there, whatever is killed, and what was sent before is known by its control ID."""
+"""HL7 receivers of rules, on the whole archive, in both topologies: they get everything once they are there, whatever
+is killed, and what was sent before is known by its control ID."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ async def test_a_hold_on_a_patient_stops_everybody_and_is_nowhere_by_name(
         assert (hold["on"], hold["study_instance_uid"], hold["reason"]) == ("patient", "", "a court")
         assert "HELD-PATIENT" not in standing.stdout
     assert gantry(archive, "hold", "release", "--patient", "HELD-PATIENT", "--reason", "over").returncode == 0
-    assert gantry(archive, "hold", "list").stdout == "no hold stands\n"
+    assert gantry(archive, "hold", "list").stdout == "no hold is in force\n"
     assert delete(archive, uid_of(first))[0] == 204
     assert archive.stop() == 0
 

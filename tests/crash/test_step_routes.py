@@ -1,5 +1,5 @@
-"""What modalities say of their steps is told on, on the whole archive: in order, once the destination is there,
-whatever is killed."""
+"""Procedure steps of modalities are forwarded, on the whole archive: in order, once the destination is back, whatever
+is killed."""
 
 from __future__ import annotations
 

@@ -308,7 +308,7 @@ async def test_what_a_changed_rule_keeps_near_comes_back(make_archive: MakeArchi
     settings = archive.config.read_text()
     archive.write_policy([], REST)
     refused = gantry(archive, "verify")
-    assert (refused.returncode, "objects lie in cold" in refused.stderr) == (1, True), refused.stderr
+    assert (refused.returncode, "objects are in cold" in refused.stderr) == (1, True), refused.stderr
     archive.config.write_text(settings)
     told(archive)
     await until_moved(archive, cold=0, hot=5)

@@ -1,5 +1,5 @@
-"""Subscribers of workitems are told by N-EVENT-REPORT (PS3.4 CC.2.4), in both topologies: in order, once they are
-there, whatever is killed."""
+"""Subscribers of workitems get N-EVENT-REPORTs (PS3.4 CC.2.4), in both topologies: in order, once they are there,
+whatever is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gantry bench`: a part of a hospital's day, played against an archive that takes it, and one that refuses."""
+"""`gantry bench`: a part of a hospital's day, played against an archive that keeps up, and one that refuses."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def test_an_archive_that_is_not_there_is_an_error_with_a_number_not_a_trace() ->
     part = ("--studies", 2, "--speed", 1_000_000, "--images", 1)
     done = run(f"GANTRY@127.0.0.1:{free_port()}", *part)
     assert done.returncode == 1
-    assert "given up after ten attempts" in done.stderr
+    assert "abandoned after ten attempts" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""`gantry canary`: an image goes the whole way, and what fails on it is said, counted, and makes the exit code."""
+"""`gantry canary`: an image passes all steps, and a failure is printed, counted, and sets the exit code."""
 
 from __future__ import annotations
 

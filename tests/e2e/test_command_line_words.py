@@ -261,7 +261,7 @@ def test_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert archive.wait_dead(30) == 1
     log = archive.log.read_text()
     assert f"{tmp_path}/file/data" in log
-    assert "cannot be made" in log
+    assert "cannot be created" in log
     assert "Gantry:" not in log  # no welcome
 
 
@@ -307,7 +307,7 @@ def test_peer_that_is_there_already_is_named_with_its_own_line(tmp_path: Path) -
     config.write_text("peers:\n  - {ae_title: A, host: 192.0.2.1}\n  - {ae_title: CT1, host: 192.0.2.2}\n")
     done = gantry("ae", "--config", config, "add", "CT1", "--host", "192.0.2.3")
     assert done.returncode == 2
-    assert f"{config}:3: AE title CT1 is there already" in done.stderr
+    assert f"{config}:3: AE title CT1 is already in the file" in done.stderr
 
 
 def test_a_file_that_cannot_be_written_or_a_token_that_is_none_is_said_in_words(

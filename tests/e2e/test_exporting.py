@@ -186,8 +186,12 @@ def test_a_dry_run_counts_and_writes_nothing(archive: RunningArchive, tmp_path: 
         ((), 2, "name studies"),
         (("1.2.x",), 2, "not a Study Instance UID"),
         ((OTHER, "--retain", "uids"), 2, "go with --deidentify"),
-        ((OTHER, "--deidentify", "--retain", "full-dates", "--retain", "modified-dates"), 2, "cannot be kept in full"),
-        (("1.2.3.4.5",), 1, "nothing of this study"),
+        (
+            (OTHER, "--deidentify", "--retain", "full-dates", "--retain", "modified-dates"),
+            2,
+            "cannot be retained",
+        ),
+        (("1.2.3.4.5",), 1, "does not have this study"),
         (("-k", "PatientID=nobody"), 1, "no study that matches"),
     ],
 )

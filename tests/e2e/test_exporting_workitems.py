@@ -119,7 +119,7 @@ def test_what_cannot_be_exported_is_cancelled_with_its_reason(archive: RunningAr
         taken: "IN PROGRESS",
     }
     _, document, _ = client.ask("GET", f"/{unknown}")
-    assert "the archive has nothing of this study" in json.dumps(document)
+    assert "the archive does not have this study" in json.dumps(document)
 
 
 def test_a_target_that_is_refused_leaves_workitems_scheduled(archive: RunningArchive, tmp_path: Path) -> None:

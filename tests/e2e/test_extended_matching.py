@@ -154,4 +154,4 @@ def test_the_command_line_asks_for_it(site: Site) -> None:
     step = "RequestAttributesSequence.ScheduledProcedureStepID=C2"
     assert "1 match\n" in find("-x", "relational", "-l", "SERIES", "-k", step).output
     wrong = find("-k", "PatientName.CodeValue=x")
-    assert (wrong.exit_code, "is no sequence" in wrong.output) == (2, True)
+    assert (wrong.exit_code, "is not a sequence" in wrong.output) == (2, True)

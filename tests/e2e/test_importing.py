@@ -285,7 +285,7 @@ def test_what_cannot_work_is_said_before_the_first_study(archive: RunningArchive
     nowhere = run(archive, tmp_path, "--from", tmp_path / "disk", "--report", "/no/such/folder/report.csv")
     assert (nowhere.returncode, "cannot be written" in nowhere.stderr) == (2, True)
     rate = run(archive, tmp_path, "--from", archive.address, "--by-move", "GANTRY", "--rate", "1M")
-    assert (rate.returncode, "as fast as it likes" in rate.stderr) == (2, True)
+    assert (rate.returncode, "the source sends by itself" in rate.stderr) == (2, True)
     assert not (tmp_path / "job.db").exists()
     archive.stop()
     away = run(archive, tmp_path, "--from", tmp_path / "disk")
@@ -313,7 +313,7 @@ def test_whoever_stops_it_is_told_how_it_goes_on_and_finds_a_report(archive: Run
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130, output
-    assert "the same command goes on where it was" in output
+    assert "the same command continues from here" in output
     assert "Traceback" not in output
     assert report(tmp_path / "r.csv") == []
 

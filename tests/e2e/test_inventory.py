@@ -123,7 +123,7 @@ def test_studies_alone_are_compared_by_their_counts(old: RunningArchive, tmp_pat
     refused = gantry(tmp_path, "import", old.address, "--from", cd, "--inventory", path)
     assert (refused.returncode, "lists no instances" in refused.stderr) == (3, True)
     no_inventory = gantry(tmp_path, "inventory", "compare", old.address, next(cd.glob("*.dcm")))
-    assert (no_inventory.returncode, "no Inventory" in no_inventory.stderr) == (3, True)
+    assert (no_inventory.returncode, "not an Inventory" in no_inventory.stderr) == (3, True)
 
 
 def test_writing_one_is_on_record_and_files_that_nobody_else_can_read_are_not_named(
@@ -137,7 +137,7 @@ def test_writing_one_is_on_record_and_files_that_nobody_else_can_read_are_not_na
     assert (record["kind"], record["requestor_is"], record["outcome"]) == ("query", "person", 0)
     for setting, words in (
         (f"tiers: {{stores: [{{name: cold, url: 'file://{tmp_path}/cold'}}]}}", "several stores"),
-        (f"encryption: {{key_file: {tmp_path}/keys}}", "lie encrypted"),
+        (f"encryption: {{key_file: {tmp_path}/keys}}", "are encrypted"),
     ):
         assert gantry(old.folder, "keys", "new", tmp_path / "keys", "--name", words[0]).returncode == 0
         old.write_policy([], f"{setting}\n")

@@ -191,7 +191,7 @@ async def test_signs_that_disagree_and_names_that_nobody_has_are_rejected(house:
     assert await rejected(house.with_certificate("mr.south", "NORTH")) == nobody
     log = house.door.log.read_text()
     assert "its signs name different partitions" in log
-    assert "nothing of it names a partition (called AE title ELSEWHERE" in log
+    assert "it does not name a partition (called AE title ELSEWHERE" in log
 
 
 @pytest.mark.parametrize(

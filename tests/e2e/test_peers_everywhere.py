@@ -1,5 +1,5 @@
-"""A peer that was added to one process gets in at every other one within seconds: behind the door, and where each role
-is a process of its own on Kafka; and a process that begins later knows it before it is ready."""
+"""A peer that was added to one process is admitted by every other one within seconds: behind the door, and where each
+role is a process of its own on Kafka; and a process that begins later knows it before it is ready."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Who is faster than may be: a peer is read more slowly and loses nothing, a caller over HTTP is told to wait. Others
-notice neither."""
+"""Limits of rates: a fast peer is read more slowly and loses nothing, a fast HTTP caller gets 429. Others notice
+neither."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def test_the_report_survives_the_door_and_says_what_differs(site: Shadowed, tmp_
     assert then["operations"]["C-ECHO"]["same"] == first["operations"]["C-ECHO"]["same"] + 1
     assert then["operations"]["C-ECHO"]["seconds"]["other"]["p95"] > 0
     output = site.command()
-    assert "Peers hear Gantry." in output
+    assert "Peers are answered by Gantry." in output
     assert "In 1 day" in output
     for example in then["examples"]:
         assert example["calling"] in ("MODALITY", "STRANGER")
@@ -185,4 +185,4 @@ def test_before_the_switch_the_other_archive_answers_and_gantry_is_compared(tmp_
         site.door.stop()
         output = site.command()
         site.door.start()
-        assert "Peers hear the other archive." in output
+        assert "Peers are answered by the other archive." in output

@@ -1,4 +1,4 @@
-"""Links for people outside on a real archive: who is let in, what is seen, and what is on record."""
+"""Links for people outside on a real archive: who is admitted, what is visible, and what is audited."""
 
 from __future__ import annotations
 

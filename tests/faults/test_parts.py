@@ -1,5 +1,5 @@
-"""Every part dies, stands still and is started again while objects are sent: nothing acknowledged is lost, nothing is
-doubled, and nobody has to do anything."""
+"""Every part dies, freezes and is restarted while objects are sent: nothing acknowledged is lost, nothing is doubled,
+and nobody has to do anything."""
 
 from __future__ import annotations
 

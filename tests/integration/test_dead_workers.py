@@ -1,4 +1,4 @@
-"""A run of tests whose worker died goes on, and ends."""
+"""A test run whose worker died continues, and ends."""
 
 from __future__ import annotations
 

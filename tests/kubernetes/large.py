@@ -1,4 +1,4 @@
-"""A release of a thousand pods on nodes that are none, beside the one that runs."""
+"""A release of a thousand pods on simulated nodes, beside the running one."""
 
 from __future__ import annotations
 

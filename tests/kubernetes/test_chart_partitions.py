@@ -1,4 +1,4 @@
-"""The chart for several organisations: a release for each archive, and one that is the door of all."""
+"""The chart for several organisations: a release for each archive, and one for their common door."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chart's secrets and files: who is given which, and where it lies."""
+"""The chart's secrets and files: which pod gets which, and where they are mounted."""
 
 from __future__ import annotations
 

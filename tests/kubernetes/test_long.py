@@ -171,7 +171,7 @@ def test_peer_that_is_added_gets_in_without_a_restart(site: Site) -> None:
 
 
 def test_jobs_that_stand_ready_run_and_say_what_they_did(site: Site) -> None:
-    assert re.search(r"objects looked at\W+\d+\W", site.run_job("sweep"))
+    assert re.search(r"objects examined\W+\d+\W", site.run_job("sweep"))
     assert re.search(r"instances now\W+\d+\W", site.run_job("reindex"))
 
 

@@ -1,4 +1,4 @@
-"""Whether a server answers yet."""
+"""Checks whether a server answers yet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 def wait_for(answers: Callable[[], bool], seconds: float, service: str) -> None:
-    """Return when `answers`; an `AssertionError` after `seconds`."""
+    """Wait until `answers` returns True; raises `AssertionError` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not answers():
         assert time.monotonic() < deadline, f"{service} did not answer within {seconds:g} s"
@@ -37,8 +37,8 @@ def http_answers(url: str) -> bool:
 
 
 def kafka_answers(bootstrap: str, *, groups: bool = True) -> bool:
-    """Whether the broker takes part in the protocol; with `groups` also whether it coordinates consumer groups, which
-    takes a moment longer. Without, nothing is asked of where it sends its clients."""
+    """Whether the broker answers the protocol; with `groups`, also whether it coordinates consumer groups, which takes
+    a moment longer. Without, the addresses to which it sends its clients are not contacted."""
     import asyncio
     import logging
 
@@ -48,7 +48,7 @@ def kafka_answers(bootstrap: str, *, groups: bool = True) -> bool:
     async def ask() -> bool:
         client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2000)
         try:
-            await client.bootstrap()  # of where it sends its clients, only the name is asked
+            await client.bootstrap()  # the addresses that it advertises are not contacted
             if groups:
                 await client.coordinator_lookup(0, "tests")
             return bool(client.cluster.brokers())

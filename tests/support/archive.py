@@ -1,4 +1,4 @@
-"""A real `gantry serve` process on free ports, with everything in a folder of the test's."""
+"""A real `gantry serve` process on free ports, with all data in a folder of the test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["IMPORTS", "ROOT", "RunningArchive"]
 
 
 class RunningArchive:
-    """Start, stop, kill and start again; the data stay."""
+    """An archive that a test can start, stop, kill and start again; its data stays."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class RunningArchive:
         lab: bool = True,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`environment` names the stores, where they are not embedded (`tests.support.topology`)."""
+        """`environment` names the stores, if they are not embedded (`tests.support.topology`)."""
         self.folder = folder
         self.environment = dict(environment or {})
         self.port, self.http_port = free_port(), free_port(2)
@@ -132,7 +132,7 @@ class RunningArchive:
         return code
 
     def workers(self) -> list[int]:
-        """The process ids of the workers that a supervisor has."""
+        """The process ids of a supervisor's workers."""
         assert self.process is not None
         pid = self.process.pid
         try:
@@ -142,7 +142,7 @@ class RunningArchive:
         return [int(child) for child in children.split()]
 
     def kill(self) -> None:
-        """SIGKILL, to the workers too: what a power cut does to processes."""
+        """Send SIGKILL, to the workers too, as a power cut ends processes."""
         if self.process is not None:
             workers = self.workers()
             self.process.kill()
@@ -154,7 +154,7 @@ class RunningArchive:
             self._look_for_names()
 
     def _look_for_names(self) -> None:
-        """In what it wrote since it was looked at last."""
+        """Search for patients' names in the log since the last call."""
         if not self.log.exists():
             return
         with self.log.open("rb") as log:

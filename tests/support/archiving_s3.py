@@ -1,5 +1,5 @@
-"""A small S3 server that archives: what is archived answers 403 InvalidObjectState to GET until it is restored, as S3
-does for its GLACIER storage class. In memory, on the loopback interface, in a thread of its own; no credentials are
+"""A small S3 server that archives: archived objects answer 403 InvalidObjectState to GET until they are restored, as
+with S3's GLACIER storage class. It runs in memory, on the loopback interface, in its own thread; credentials are not
 checked. The real server of these tests (versitygw) has no such class."""
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _refused(status: int, code: str) -> web.Response:
 
 @dataclass
 class ArchivingS3:
-    """One bucket. `archive` what is in it; `thaw` what was asked for."""
+    """One bucket. `archive` archives its objects; `thaw` restores those that were requested."""
 
     port: int
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -37,11 +37,11 @@ class ArchivingS3:
         return f"http://127.0.0.1:{self.port}"
 
     def archive(self) -> None:
-        """As a lifecycle rule of the bucket does."""
+        """Archive all objects, as a lifecycle rule of the bucket does."""
         self.archived |= self.objects.keys()
 
     def thaw(self) -> None:
-        """What was asked for can be read."""
+        """Make the requested objects readable."""
         self.archived -= set(self.asked)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -105,7 +105,7 @@ class ArchivingS3:
 
 @contextmanager
 def archiving_s3() -> Iterator[ArchivingS3]:
-    """A server that runs."""
+    """A running server."""
     server, started, loop = ArchivingS3(free_port()), threading.Event(), asyncio.new_event_loop()
 
     async def serve() -> None:

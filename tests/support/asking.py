@@ -1,4 +1,4 @@
-"""What a peer sees of an archive: senders that go on after a crash, and a check of everything that was kept."""
+"""An archive as its peers see it: senders that continue after a crash, and a check of everything that was stored."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LEVEL_KEYS = {
 
 
 class Modality:
-    """A sender as modalities are: what was not acknowledged is sent again, until everything is."""
+    """Sends like a modality: objects that were not acknowledged are sent again, until all are."""
 
     def __init__(self, peer: Peer, files: Sequence[DicomFile], window: int = 1) -> None:
         self.peer = peer
@@ -50,7 +50,7 @@ class Modality:
         return [file for file in self.files if file.sop_instance_uid not in self.acknowledged]
 
     async def send(self) -> None:
-        """One attempt with what is left; a broken association ends it."""
+        """Make one attempt with the remaining objects; a broken association ends it."""
 
         def done(file: DicomFile, status: int | None) -> None:
             if status in (0x0000, 0xB000):  # PS3.4 B.2.3: stored, and stored with data elements coerced
@@ -62,7 +62,7 @@ class Modality:
             return
 
     async def send_all(self, seconds: float = 60.0) -> None:
-        """Attempts until nothing is left."""
+        """Repeat attempts until all objects are acknowledged."""
         async with asyncio.timeout(seconds):
             while self.left:
                 await self.send()
@@ -70,7 +70,7 @@ class Modality:
 
 
 async def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Return when something holds."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.05)
@@ -93,7 +93,7 @@ async def find_matches(peer: Peer, level: str, *keys: str) -> list[Dataset]:
 
 
 async def wait_for(archive: RunningArchive, count: int, seconds: float = 60.0, *, peer: Peer | None = None) -> None:
-    """Return when the archive's studies count `count` instances; there may never be more. `peer` asks."""
+    """Wait until the archive's studies count `count` instances; more are an error. `peer` is searched."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while True:
@@ -109,7 +109,7 @@ async def wait_for(archive: RunningArchive, count: int, seconds: float = 60.0, *
 async def get(
     peer: Peer, folder: Path, level: str, *keys: str, syntax: str = "", sop_class: str = "1.2.840.10008.5.1.4.1.1.2"
 ) -> dict[str, bytes]:
-    """The data sets that a C-GET brings, by SOP Instance UID; nothing may fail."""
+    """The data sets received by C-GET, by SOP Instance UID; nothing may fail."""
     folder.mkdir(parents=True, exist_ok=True)
     service = FolderService(folder, [sop_class])
     contexts = [(sop_class, (syntax or "1.2.840.10008.1.2.1",))]
@@ -122,7 +122,7 @@ async def get(
 
 
 async def expect_kept(archive: RunningArchive, modalities: Sequence[Modality], seconds: float = 60.0) -> None:
-    """Every object that was acknowledged is found, whatever else there is."""
+    """Check that every acknowledged object is found; there may be others."""
     missing: dict[tuple[str, str], set[str]] = defaultdict(set)
     for modality in modalities:
         for file in modality.files:
@@ -142,7 +142,7 @@ async def expect_kept(archive: RunningArchive, modalities: Sequence[Modality], s
 
 
 async def expect_exactly(archive: RunningArchive, files: Sequence[DicomFile], folder: Path) -> None:
-    """Every one of `files` is there, and nothing else: once, at every level, with exact counts, byte for byte."""
+    """Check that the archive has exactly `files`: each once, at every level, with exact counts, byte for byte."""
     await wait_for(archive, len(files))
     expected: dict[str, dict[str, dict[str, DicomFile]]] = defaultdict(lambda: defaultdict(dict))
     for file in files:
@@ -168,7 +168,7 @@ async def expect_exactly(archive: RunningArchive, files: Sequence[DicomFile], fo
 
 
 async def once(archive: RunningArchive, level: str, uid: str, *keys: str) -> list[Dataset]:
-    """Matches, none of which is there twice."""
+    """Matches; fails if one is returned twice."""
     matches = await find_matches(archive.peer, level, *keys)
     uids = [str(match[uid].value) for match in matches]
     assert len(uids) == len(set(uids)), f"the same {uid} twice"
@@ -183,7 +183,7 @@ def uids_of(file: DicomFile) -> tuple[str, str]:
 
 
 async def is_well(peer: Peer, file: DicomFile) -> None:
-    """Another peer is served: C-ECHO, and C-STORE of `file`."""
+    """Check that another peer is served: C-ECHO, and C-STORE of `file`."""
     async with connect(peer, [(VERIFICATION, BOTH)]) as association:
         assert await scu.echo(association, timeout=30.0) == 0x0000
     sent = await send_files(peer, [file], timeout=60.0)
@@ -205,13 +205,13 @@ async def stores_of(archive: RunningArchive) -> AsyncIterator[Stores]:
 
 
 async def events(archive: RunningArchive, topic: str) -> list[Event]:
-    """What is on the log."""
+    """The events on the log."""
     async with stores_of(archive) as stores:
         return [decode(record.payload) async for record in stores.log.replay(topic)]
 
 
 async def stored_object(stores: Stores, key: str) -> bytes:
-    """An object, whole."""
+    """The bytes of a whole object."""
     reader = await stores.objects.open(key)
     try:
         content = bytearray(reader.size)

@@ -1,5 +1,5 @@
 """The schema of PS3.15 A.5.1.1 for AuditMessage, as a table: for each element its attributes, and its children in
-order. Written from the RELAX NG of the standard; `require_valid` is itself tested with messages that are wrong."""
+order. Written from the RELAX NG of the standard; `require_valid` itself is tested with invalid messages."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _BASE64 = "base64"
 
 @dataclass(frozen=True)
 class Pattern:
-    """`required` and `optional` attributes with what their values match; `children` is matched by the names of the
-    children, each with a space behind it; `text` is what the text matches, None where there is none."""
+    """`required` and `optional` attributes with patterns for their values; `children` is a pattern for the names of the
+    children, each with a space behind it; `text` is a pattern for the text, None if there must be none."""
 
     required: Mapping[str, str] = field(default_factory=dict)
     optional: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ SCHEMA: Mapping[str, Pattern] = {
     "AuditSourceIdentification": Pattern(
         {"AuditSourceID": TOKEN}, {"AuditEnterpriseSiteID": TOKEN}, "(AuditSourceTypeCode )*"
     ),
-    # A single digit stands for itself, any other code needs to say of which system it is.
+    # A single digit needs no code system; any other code must name its system.
     "AuditSourceTypeCode": Pattern({"csd-code": "[1-9]"}),
     "ParticipantObjectIdentification": Pattern(
         {"ParticipantObjectID": TOKEN},
@@ -91,7 +91,7 @@ SCHEMA: Mapping[str, Pattern] = {
 
 
 def require_valid(message: bytes) -> ElementTree.Element:
-    """The message; an `AssertionError` where the schema does not allow it."""
+    """The message; raises `AssertionError` if it does not conform to the schema."""
     root = ElementTree.fromstring(message)
     assert root.tag == "AuditMessage", root.tag
     _require(root)

@@ -1,4 +1,4 @@
-"""Audit records for tests, with what matters to the test as arguments."""
+"""Audit records for tests; the arguments are the values that matter to a test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gantry.common.events import AuditedInstances, AuditRecorded
 
 
 def audit_record(kind: AuditKind = AuditKind.SENT, **more: Any) -> AuditRecorded:
-    """A study that CT1 got with C-GET."""
+    """The record of a study that CT1 retrieved by C-GET."""
     made: dict[str, Any] = {
         "partition": "default",
         "trace": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",

@@ -1,5 +1,5 @@
-"""Three Kafka brokers, so that some of them can be away. Processes, from the parts of deploy/images/artefacts.sh: in
-containers they would need a network of their own to speak to each other."""
+"""Three Kafka brokers, so that some of them can be away. They run as processes, from the parts of
+deploy/images/artefacts.sh: containers would need a network of their own to reach each other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Brokers:
     """A cluster of three, each a broker and a controller."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `Unavailable` where the parts cannot be had."""
+        """Raises `Unavailable` if the parts are not available."""
         parts("jre", "kafka")
         self._ports = [free_port() for _ in range(3)]
         quorum = [free_port() for _ in range(3)]

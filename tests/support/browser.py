@@ -24,7 +24,7 @@ _CODES = {"Enter": 13, "Escape": 27, "Space": 32, "Tab": 9, "PageUp": 33, "PageD
 
 
 def chromium() -> str:
-    """Skips the test by name where there is none."""
+    """The path of Chromium; skips the test by name if it is not installed."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("chromium is not installed (deploy/peers.sh does it as root on Debian)")
@@ -39,7 +39,7 @@ class Page:
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._numbers = iter(range(1, 1 << 30))
         self.errors: list[str] = []
-        """What the console said was an error, what was thrown, and what could not be loaded."""
+        """Console errors, uncaught exceptions, and failed loads."""
         self._stand_ins: list[tuple[str, Callable[[str, str, str], tuple[int, str, str]]]] = []
         self._replies: list[asyncio.Task[None]] = []
         self.asked: list[str] = []
@@ -68,7 +68,7 @@ class Page:
             self._replies.append(asyncio.create_task(self._reply(event)))
 
     async def do(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One command; what it gives."""
+        """Send one command; returns its result."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
@@ -84,7 +84,8 @@ class Page:
         return got["result"].get("value")
 
     async def until(self, expression: str, seconds: float = 20.0) -> Any:
-        """Its value as soon as it is true. What reads of an element that is not there yet is not true yet."""
+        """The value of an expression as soon as it is true. An expression that reads a missing element is not true
+        yet."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while loop.time() < deadline:
@@ -99,12 +100,12 @@ class Page:
         raise AssertionError(f"never true: {expression}\nerrors: {self.errors[-10:]}\npage: {shown}")
 
     async def open(self, url: str) -> None:
-        """Once more where the machine's network changed meanwhile: containers of other tests come and go, and then
-        Chromium gives up what is under way."""
+        """Open a URL; repeated if the machine's network changes meanwhile: containers of other tests come and go, and
+        Chromium then cancels its requests."""
         for _ in range(5):
             await self.do("Page.navigate", url=url)
             await self.until("document.readyState === 'complete'")
-            await asyncio.sleep(0.1)  # what the page's modules ask for next
+            await asyncio.sleep(0.1)  # the requests of the page's modules
             if not any(_CHANGED in error for error in self.errors):
                 return
             self.errors.clear()
@@ -119,7 +120,7 @@ class Page:
         await self.do("Input.insertText", text=text)
 
     async def press(self, *keys: str) -> None:
-        """Keys one after another, with what they do by themselves: "a", "Enter", "Shift+ArrowDown"."""
+        """Press keys one after another, with their default actions: "a", "Enter", "Shift+ArrowDown"."""
         for key in keys:
             *modifiers, name = key.split("+") if len(key) > 1 else [key]
             typed = {"Enter": "\r", "Space": " "}.get(name, name if len(name) == 1 else "")
@@ -130,7 +131,7 @@ class Page:
             await self.do("Input.dispatchKeyEvent", type="keyUp", **about)
 
     async def middle(self, selector: str) -> tuple[float, float]:
-        """Where an element is, once it is there."""
+        """The middle of an element, once it exists."""
         box = await self.until(
             f"(e => e && (b => b.width && [b.x + b.width / 2, b.y + b.height / 2])(e.getBoundingClientRect()))"
             f"(document.querySelector({json.dumps(selector)}))"
@@ -138,20 +139,20 @@ class Page:
         return box[0], box[1]
 
     async def click(self, selector: str, *, button: str = "left", count: int = 1) -> None:
-        """A click of the mouse into the middle of an element."""
+        """Click the middle of an element with the mouse."""
         x, y = await self.middle(selector)
         for kind in ("mousePressed", "mouseReleased"):
             await self.do("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=count)
 
     async def press_button(self, words: str, of: str = "button") -> None:
-        """Click the control that says so, as a screen reader does."""
+        """Click the control with this text, as a screen reader does."""
         await self.until(
             f"(e => e && (e.click(), true))([...document.querySelectorAll({json.dumps(of)})]"
             f".find(e => e.textContent === {json.dumps(words)}))"
         )
 
     async def drag(self, selector: str, by: tuple[float, float], steps: int = 6) -> None:
-        """The mouse over an element, with its button down."""
+        """Drag the mouse over an element."""
         x, y = await self.middle(selector)
         await self.do("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
         for step in range(1, steps + 1):
@@ -164,32 +165,32 @@ class Page:
         await self.do("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=down)
 
     async def tap(self, selector: str) -> None:
-        """A finger."""
+        """Tap an element with a finger."""
         x, y = await self.middle(selector)
         await self.do("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
         await self.do("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     async def swipe(self, selector: str, down: float, steps: int = 8) -> None:
-        """A finger over an element."""
+        """Swipe over an element with a finger."""
         x, y = await self.middle(selector)
         await self.do("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
         for step in range(1, steps + 1):
             points = [{"x": x, "y": y + down * step / steps}]
             await self.do("Input.dispatchTouchEvent", type="touchMove", touchPoints=points)
         await self.do("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
-        await asyncio.sleep(0.4)  # the browser takes a tap that comes at once for a part of the swipe
+        await asyncio.sleep(0.4)  # the browser would treat an immediate tap as part of the swipe
 
     async def theme(self, name: str) -> None:
-        """What the system prefers: "light" or "dark"."""
+        """Set the system's colour scheme: "light" or "dark"."""
         await self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     async def downloads(self, folder: Path) -> None:
-        """Let downloads go into a folder."""
+        """Save downloads in a folder."""
         await self.do("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     async def stand_in(self, pattern: str, reply: Callable[[str, str, str], tuple[int, str, str]]) -> None:
-        """Answer requests of a URL pattern in the archive's place, with what `reply(method, url, body)` gives: status,
-        type and body."""
+        """Answer requests of a URL pattern in place of the archive, with the result of `reply(method, url, body)`:
+        status, type and body."""
         self._stand_ins.append((pattern, reply))
         await self.do("Fetch.enable", patterns=[{"urlPattern": known} for known, _ in self._stand_ins])
 
@@ -221,7 +222,7 @@ class Page:
         await self.do("Emulation.setTouchEmulationEnabled", enabled=phone, maxTouchPoints=5 if phone else 1)
 
     async def screenshot(self, path: Path) -> bytes:
-        """A PNG of what is seen."""
+        """A PNG of the visible page."""
         image = base64.b64decode((await self.do("Page.captureScreenshot", format="png"))["data"])
         path.write_bytes(image)
         return image
@@ -229,7 +230,7 @@ class Page:
 
 @asynccontextmanager
 async def browser() -> AsyncIterator[Page]:
-    """A tab in a browser of its own, with nothing of anybody's in it."""
+    """A tab in a new browser with an empty profile."""
     with tempfile.TemporaryDirectory(prefix="gantry-browser-", ignore_cleanup_errors=True) as folder:
         process = await asyncio.create_subprocess_exec(
             chromium(),

@@ -1,4 +1,4 @@
-"""A bucket to test in."""
+"""Buckets for tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gantry.common.adapters.s3 import S3Bucket
 
 
 async def make_bucket(bucket: S3Bucket) -> None:
-    """Make it where it is not there."""
+    """Create the bucket if it does not exist."""
     async with get_session().create_client(
         "s3",
         region_name=bucket.region,

@@ -1,4 +1,4 @@
-"""Compressed pixel data to send as bulk: frames of pydicom's files, and a small MP4 made of boxes."""
+"""Compressed pixel data for bulk data parts: frames of pydicom's files, and a small MP4 made of boxes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def box(type_: bytes, *content: bytes) -> bytes:
 
 
 def mp4(*, columns: int = 640, rows: int = 480, frames: int = 50, level: int = 31, profile: int = 100) -> bytes:
-    """A file with one video track, whose samples are no video: nobody decodes them here."""
+    """A file with one video track, whose samples are not real video: no test decodes them."""
     configuration = box(b"avcC", bytes([1, profile, 0, level, 0xFF, 0xE1]))
     entry = bytes(6) + pack(">H", 1) + bytes(16) + pack(">HH", columns, rows) + bytes(50)
     table = box(

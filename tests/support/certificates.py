@@ -24,10 +24,10 @@ class Pair:
 
 
 class Authority:
-    """Someone who signs certificates."""
+    """A certificate authority."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        """Skips the test where there is no `openssl`."""
+        """Skips the test if `openssl` is not installed."""
         if shutil.which("openssl") is None:
             pytest.skip("the openssl command is not installed, which makes the certificates of this test")
         folder.mkdir(parents=True, exist_ok=True)

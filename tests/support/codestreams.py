@@ -1,4 +1,4 @@
-"""Codestreams of encoders that are not at hand when tests run."""
+"""Codestreams from encoders that are not available when tests run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenTelemetry's own collector, which sends what it gets on to this process, as JSON."""
+"""OpenTelemetry's own collector, which forwards what it receives to this process, as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ERROR = 2
 
 @dataclass(frozen=True)
 class TracedSpan:
-    """A span as it came over the wire; ids in hexadecimal, times in nanoseconds."""
+    """A span as received; ids in hexadecimal, times in nanoseconds."""
 
     name: str
     service: str
@@ -39,7 +39,7 @@ class TracedSpan:
 
 
 class Collector:
-    """A collector on a free port. Skips the test where it cannot be had."""
+    """A collector on a free port. Skips the test if it is not available."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -85,7 +85,7 @@ class Collector:
         self._receiver.server_close()
 
     def spans(self, trace: str = "") -> list[TracedSpan]:
-        """All spans so far, of one trace where it is named, in the order of their begin."""
+        """All spans so far, only those of `trace` if it is given, in the order of their start."""
         all_spans = [
             _span(span, resource)
             for posted in list(self._passed_on)

@@ -1,5 +1,5 @@
-"""deploy/compose.yaml brought up for real, under a project name of its own, on ports of this machine that are free; and
-what deploy/compose.web.yaml puts on top of it."""
+"""Runs deploy/compose.yaml under a project name of its own, on free ports of this machine, with deploy/compose.web.yaml
+on top if needed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ROLES = ("ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixe
 
 
 class Composed:
-    """The cluster. Everything it made is gone after the `with`, volumes and networks too."""
+    """The cluster. The end of the `with` removes everything that it created, including volumes and networks."""
 
     def __init__(self, folder: Path, peers: str) -> None:
-        """Skips the test where there is no engine, no compose, or an image cannot be had."""
+        """Skips the test if there is no engine, no compose, or an image is not available."""
         self.image, compose = required("gantry"), required("compose")
         for server in ("KAFKA", "S3", "OPENSEARCH"):
             _need_image(server)
@@ -36,7 +36,7 @@ class Composed:
         self._tokens = folder / "http_tokens"
         for name, text in (("peers.yaml", peers), ("s3_secret_key", uuid4().hex), ("door_key", uuid4().hex)):
             (folder / name).write_text(text)
-            (folder / name).chmod(0o644)  # the container's user is not ours, whatever the umask here
+            (folder / name).chmod(0o644)  # the container's user is another one, whatever our umask is
         self._command = [*compose.address.split(), "-p", self.project, "-f", str(FILE)]
         self._environment = {
             **os.environ,
@@ -84,12 +84,12 @@ class Composed:
         )
 
     def up(self, **scale: int) -> None:
-        """Start what is not running, in so many containers as said."""
+        """Start the services that are not running, with the given numbers of containers."""
         scales = [word for name, count in scale.items() for word in ("--scale", f"{name}={count}")]
         self("up", "-d", "--no-recreate", *scales)
 
     def let_in(self, token: str) -> None:
-        """Open DICOMweb to who has the token: start anew, with the second file, what it changes."""
+        """Open DICOMweb to callers with the token: restart, with the second file, the services that it changes."""
         self._tokens.write_text(f"viewer:{token}\n")
         self._tokens.chmod(0o644)
         self._command += ["-f", str(WEB_FILE)]
@@ -101,7 +101,7 @@ class Composed:
         self("down", "-v", "--timeout", "20")
 
     def containers(self) -> list[dict[str, Any]]:
-        """What `docker compose ps -a` says of each."""
+        """The rows of `docker compose ps -a`."""
         return [json.loads(line) for line in self("ps", "-a", "--format", "json").splitlines()]
 
     @property
@@ -110,7 +110,7 @@ class Composed:
         return Peer("127.0.0.1", self.port, "GANTRY", "MODALITY")
 
     def http(self, path: str, token: str = "") -> tuple[int, str]:
-        """What the door answers."""
+        """The door's answer."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", headers=headers)
         try:
@@ -122,8 +122,8 @@ class Composed:
             return 0, str(error)
 
     def is_ready(self) -> bool:
-        """Whether the door and all behind it take work. The door finds a role that listens; one whose stores are still
-        starting listens too, and answers "not now"."""
+        """Whether the door and all services behind it accept work. The door only checks that a role listens; a role
+        whose stores are still starting listens, too, and rejects for now."""
         if self.http("/readyz")[0] != 200:
             return False
         return all(self._run("exec", "-T", role, "gantry", "health", "--ready").returncode == 0 for role in ROLES)
@@ -137,7 +137,7 @@ class Composed:
 
 
 def _need_image(server: str) -> None:
-    """The image that compose will run: in the engine's store, or to be pulled."""
+    """Make sure that the image which compose will run is in the engine's store, or can be pulled."""
     versions = ROOT / "deploy" / "images" / "versions.sh"
     script = f'. "{versions}"; docker image inspect "${server}_IMAGE" || docker pull -q "${server}_IMAGE"'
     if subprocess.run(["sh", "-c", script], capture_output=True, check=False, timeout=300).returncode:

@@ -1,4 +1,4 @@
-"""A modality made of dcmjs-dimse, which npm fetches."""
+"""A modality built with dcmjs-dimse, which npm fetches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DcmjsModality:
         self._folder = Path(shutil.copytree(ROOT / "tests/support/dcmjs", folder))
 
     def missing(self) -> str:
-        """Fetch what it is made of; why that failed, "" if it did not."""
+        """Fetch its packages; returns why that failed, "" on success."""
         if shutil.which("npm") is None:
             return "npm is not installed, which fetches dcmjs-dimse"
         command = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
@@ -26,8 +26,9 @@ class DcmjsModality:
         return "npm cannot fetch dcmjs-dimse" if done.returncode else ""
 
     def perform(self, port: int, accession: str, step: str) -> dict[str, Any]:
-        """Take an order from the worklist, begin and end its step under the SOP Instance UID `step`, each twice; one
-        that has begun, and is not in the worklist, is ended. How many answers there were, and the statuses."""
+        """Take an order from the worklist, and begin and end its step with the SOP Instance UID `step`, each twice. A
+        step that has begun and is no longer in the worklist is only ended. Returns the number of answers and the
+        statuses."""
         command = ["node", "performs.js", str(port), accession, step]
         done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr

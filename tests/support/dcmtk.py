@@ -1,4 +1,4 @@
-"""DCMTK's programs as foreign peers, run as their users run them. Tests are skipped where they are not installed."""
+"""DCMTK's programs as foreign peers, run as their users run them. Tests are skipped if they are not installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.ports import free_port
 
 
 def tool(name: str) -> str:
-    """Where a program is; skips the test where it is not."""
+    """The path of a program; skips the test if it is not installed."""
     path = shutil.which(name)
     if path is None:
         pytest.skip(f"{name} is not installed: deploy/peers.sh installs it on Debian")
@@ -46,7 +46,7 @@ def run(
 
 
 def ok(name: str, *arguments: object, seconds: float = 60.0, cwd: Path | None = None) -> str:
-    """Run a program that must succeed; its output."""
+    """Run a program that must succeed; returns its output."""
     done = run(name, *arguments, seconds=seconds, cwd=cwd)
     assert done.returncode == 0, f"{done.args} ended with {done.returncode}:\n{done.stdout}"
     return done.stdout
@@ -60,7 +60,7 @@ def content(path: Path) -> tuple[str, bytes]:
 
 
 def received(folder: Path) -> dict[str, Path]:
-    """What a program of DCMTK has written, by SOP Instance UID (it calls a file `CT.1.2.3`, or `1.2.3`)."""
+    """The files that a program of DCMTK has written, by SOP Instance UID (a file is named `CT.1.2.3`, or `1.2.3`)."""
     return {re.sub(r"^[A-Za-z]+\.", "", path.name): path for path in folder.iterdir()}
 
 
@@ -72,7 +72,7 @@ def find(address: Sequence[object], folder: Path, *arguments: object) -> list[Da
 
 
 class StoreScp:
-    """`storescp`, which writes what it receives as it receives it."""
+    """`storescp`, which writes objects as received."""
 
     def __init__(self, folder: Path, ae_title: str, *options: str, port: int | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ class StoreScp:
 
 
 def wait_listening(port: int, seconds: float = 30.0) -> None:
-    """Return when something accepts connections on a port of this machine."""
+    """Wait until a port of this machine accepts connections."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with socket.socket() as sock:

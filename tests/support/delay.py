@@ -1,7 +1,7 @@
 """A TCP proxy that adds latency: `python -m tests.support.delay PORT TARGET_HOST:PORT SECONDS`.
 
-What the client sends is passed on that much later, however much of it there is: every call takes longer by the delay,
-and nothing is slower for it.
+The client's bytes are forwarded later by the delay, whatever their number: every call takes longer by the delay, but
+throughput stays the same.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class Delay:
         self.most_at_once = 0
         """Connections of clients."""
         self.returned = 0
-        """Bytes that went back to clients."""
+        """Bytes that were sent to clients."""
 
     async def start(self, port: int = 0) -> int:
-        """Listen on the loopback interface; the port."""
+        """Listen on the loopback interface; returns the port."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=_READ)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
     def cut(self) -> None:
-        """End every connection now, and take no more."""
+        """End every connection now, and accept no more."""
         if self._server is not None:
             self._server.close()
         for writer in list(self.connections):

@@ -25,7 +25,7 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 
 
 def bundled() -> list[Path]:
-    """The DICOM files that pydicom carries with it; nothing is downloaded."""
+    """The DICOM files bundled with pydicom; nothing is downloaded."""
     return sorted((Path(pydicom.__file__).parent / "data" / "test_files").glob("*.dcm"))
 
 
@@ -73,7 +73,7 @@ _texts = st.text("abcXYZ 0123^-", max_size=20)
 
 
 _binary = st.binary(max_size=4000).map(lambda b: b + b"\0" * (len(b) & 1))
-# Made once: a strategy that is made anew for each example costs more than the example.
+# Created once: creating a strategy for each example costs more than the example.
 _values: st.SearchStrategy[tuple[int, str, object]] = st.one_of(
     st.tuples(st.sampled_from([0x00081030, 0x00100020, 0x00180015]), st.just("LO"), _texts),
     st.tuples(st.just(0x00280010), st.just("US"), st.integers(0, 65535)),
@@ -115,7 +115,7 @@ _pixels = st.binary(max_size=300).map(lambda b: b * 2)
 
 @st.composite
 def data_sets(draw: st.DrawFn) -> Dataset:
-    """A composite instance with nested sequences, bulk values, and perhaps pixel data and what follows it."""
+    """A composite instance with nested sequences, bulk values, and perhaps pixel data and elements after it."""
     data_set = _fill(Dataset(), draw(_some_values))
     data_set.SOPClassUID = draw(uids)
     data_set.SOPInstanceUID = draw(uids)

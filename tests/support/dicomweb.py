@@ -1,4 +1,4 @@
-"""What a browser or a script asks of an archive over HTTP."""
+"""HTTP requests to an archive, as from a browser or a script."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ask_json(archive: RunningArchive, path: str) -> Any:
 
 
 def ask_parts(archive: RunningArchive, path: str, accept: str) -> list[tuple[str, bytes]]:
-    """Content-Type and content of each part, as the standard library's mail parser has them."""
+    """Content-Type and content of each part, parsed by the standard library's mail parser."""
     status, body, headers = ask(archive, path, Accept=accept)
     assert status == 200, (status, body)
     message = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {headers['content-type']}\r\n\r\n".encode() + body)

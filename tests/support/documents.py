@@ -1,4 +1,4 @@
-"""Objects that are documents: encapsulated files, and DCMTK's test report."""
+"""Document objects: encapsulated files, and DCMTK's test report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PDF = (
 
 
 def bundled(name: str) -> str:
-    """The path of a file that pydicom brings."""
+    """The path of a file bundled with pydicom."""
     file = get_testdata_file(name, download=False)
     assert isinstance(file, str)
     return file

@@ -1,5 +1,5 @@
-"""The front door before every role as a process of its own, on one machine: embedded stores in one folder, and a key
-between door and roles."""
+"""The front door with every role in its own process, on one machine: embedded stores in one folder, and a key shared by
+door and roles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARTS: Mapping[str, tuple[Role, ...]] = {
 
 
 class FrontDoor(RunningArchive):
-    """The door, and the processes behind it in `parts`. To a test it is an archive like any other."""
+    """The door, and the processes behind it in `parts`. A test uses it like any other archive."""
 
     def __init__(
         self,
@@ -34,7 +34,8 @@ class FrontDoor(RunningArchive):
         environment: Mapping[str, str] | None = None,
         door: Mapping[str, str] | None = None,
     ) -> None:
-        """`environment` is for the processes behind the door, `door` for the door; `scale` says how many of a part."""
+        """`environment` is for the processes behind the door, `door` for the door; `scale` is the number of processes
+        of a part."""
         self.key = folder / "door-key"
         self.key.write_text(f"{token_hex(32)}\n")
         shared = {"GANTRY_DOOR__KEY_FILE": str(self.key)}
@@ -60,13 +61,13 @@ class FrontDoor(RunningArchive):
         self.environment.setdefault("GANTRY_DOOR__LOOK_EVERY", "0.5")
 
     def _part(self, name: str, number: int, lab: bool, environment: Mapping[str, str]) -> RunningArchive:
-        # Two members of a group under one name would fence each other off, again and again.
+        # Two members of a group with the same name would evict each other repeatedly.
         member = environment.get("GANTRY_KAFKA__INSTANCE_ID")
         own = {} if member is None else {"GANTRY_KAFKA__INSTANCE_ID": f"{member}-{name}{number}"}
         process = RunningArchive(self.folder, lab=lab, environment={**environment, **own})
         process.log = self.folder / f"{name}{number}.txt"
         roles = frozenset(PARTS[name])
-        # Alone, a role listens beside the port that it is told; of an option given twice the later holds.
+        # A single role listens at an offset from the given port; of an option given twice the later one applies.
         beside = dimse_port(roles, 1) - 1, http_port(roles, 1) - 1
         process.arguments += [
             "--dimse-port",
@@ -92,10 +93,10 @@ class FrontDoor(RunningArchive):
         return max(codes)
 
     def passed_on(self) -> dict[str, float]:
-        """Associations that the door has passed on so far, by pool."""
+        """Associations that the door has forwarded so far, by pool."""
         lines = re.findall(r'^gantry_door_associations_total{.*pool="(\w+)".*} (\S+)$', self.http("/metrics")[1], re.M)
         return {pool: float(count) for pool, count in lines}
 
     def lines(self, name: str, word: str) -> list[str]:
-        """The log lines of a part that have a word in them."""
+        """The log lines of a part that contain a word."""
         return [line for process in self.parts[name] for line in process.log.read_text().splitlines() if word in line]

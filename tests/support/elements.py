@@ -1,4 +1,4 @@
-"""Data sets by hand, Explicit VR Little Endian unless said otherwise: what no library would write."""
+"""Data sets written by hand, which no library would write; Explicit VR Little Endian unless stated otherwise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN"
 
 
 def element(tag: int, vr: bytes, value: bytes, length: int | None = None) -> bytes:
-    """An element; `length` is what it declares, where that is not the truth."""
+    """An element; `length` is the declared length, if it differs from the real one."""
     declared = len(value) if length is None else length
     head = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr
     return head + (struct.pack("<HI", 0, declared) if vr in _LONG else struct.pack("<H", declared)) + value

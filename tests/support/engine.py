@@ -9,12 +9,12 @@ import subprocess
 from tests.support import memory
 
 SESSION = "GANTRY_TEST_SESSION"
-"""The environment's name for the session's folder."""
+"""The environment variable with the session's folder."""
 LABEL = "gantry-test-session"
 
 
 def engine_here() -> bool:
-    """Whether there is one, and it is wanted."""
+    """Whether there is an engine, and tests may use it."""
     return (
         os.environ.get("GANTRY_TEST_WITHOUT_DOCKER", "") == ""
         and shutil.which("docker") is not None
@@ -23,7 +23,7 @@ def engine_here() -> bool:
 
 
 def image_here(image: str) -> bool:
-    """Whether the image is in its store, or could be pulled into it."""
+    """Whether the image is in the engine's store, or could be pulled."""
     if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode == 0:
         return True
     try:
@@ -36,7 +36,8 @@ def image_here(image: str) -> bool:
 
 
 def set_up_testcontainers() -> None:
-    """Without its helper container, which can only be pulled; by published ports, also where this is a container."""
+    """Configure testcontainers without its helper container, which must be pulled, and with published ports, also
+    inside a container."""
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
     os.environ.setdefault("TESTCONTAINERS_CONNECTION_MODE", "docker_host")
     os.environ.setdefault("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
@@ -45,8 +46,8 @@ def set_up_testcontainers() -> None:
 def run_container(
     image: str, inner: int, port: int, env: dict[str, str], command: str = "", in_memory: str = ""
 ) -> str:
-    """Start a container whose port `inner` is published as `port` of the loopback interface; its id. What it writes
-    below `in_memory` stays in memory where there is enough."""
+    """Start a container whose port `inner` is published as `port` of the loopback interface; returns its id. Files
+    below `in_memory` stay in memory if there is enough."""
     set_up_testcontainers()
     from testcontainers.core.container import DockerContainer
 

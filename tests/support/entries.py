@@ -1,4 +1,4 @@
-"""Index entries for tests, and what an index must make of them, computed the slow and obvious way."""
+"""Index entries for tests, and the expected answers of an index, computed in a slow and obvious way."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def current(entries: Iterable[InstanceEntry]) -> list[InstanceEntry]:
 
 
 def answers(entries: Iterable[InstanceEntry], query: Query) -> list[Document]:
-    """What an index must answer. Of a patient, what the earliest of its studies says that matches."""
+    """The expected answers. A patient has the values of the earliest matching study."""
     by_level = documents(entries)
     if query.level is not Level.PATIENT:
         return [document for document in by_level[query.level] if matches(query, document)]
@@ -88,7 +88,7 @@ def answers(entries: Iterable[InstanceEntry], query: Query) -> list[Document]:
 
 
 def patients(entries: Iterable[InstanceEntry]) -> list[list[Document]]:
-    """For each patient its document as each of its studies says it, the earliest first."""
+    """For each patient, its documents according to each of its studies, the earliest first."""
     patient_rows = []
     for studies in _patients(entries):
         everything = [instance for study in studies for instance in study]
@@ -129,7 +129,7 @@ def _elected(entries: list[InstanceEntry], level: Level) -> dict[int, Any]:
 
 
 def documents(entries: Iterable[InstanceEntry]) -> dict[Level, list[Document]]:
-    """All documents of all levels; of a patient, as its earliest study says it."""
+    """All documents of all levels; a patient has the values of its earliest study."""
     entries = list(entries)
     levels: dict[Level, list[Document]] = {level: [] for level in Level}
     for studies, rows in zip(_patients(entries), patients(entries), strict=True):

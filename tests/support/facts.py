@@ -1,4 +1,4 @@
-"""Events for tests, with what matters to the test as arguments."""
+"""Events for tests; the arguments are the values that matter to a test."""
 
 from __future__ import annotations
 

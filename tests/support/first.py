@@ -1,9 +1,9 @@
 """Tests of `make test`: a quarter of an hour. CI runs them first, and then all others (`make test-rest`), each once.
 
-It is chosen for breadth, so that a change that breaks something is seen soon: everything that needs no server; each
-port's contract on the stores that it is embedded in, and what is most of it on Kafka, S3 and OpenSearch; each feature
-of the archive once, as a process; every promise of an acknowledged object in both topologies; foreign peers of each
-protocol. A new test in one of the other folders belongs to the rest until it is named here.
+They are chosen for breadth, so that most mistakes are found soon: everything that needs no server; the contract of each
+port on its embedded stores, and most of it on Kafka, S3 and OpenSearch; each feature of the archive once, as a process;
+every promise of an acknowledged object in both topologies; foreign peers of each protocol. A new test in one of the
+other folders belongs to the rest until it is listed here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _EMBEDDED = ("embedded",)
 _EMBEDDED_STORES = ("files", "sqlite", "tiered", "packed", "encrypted", "referring", "s3")
 
 _FIRST: Mapping[str, Sequence[str]] = {
-    # file or test: words of which the parameters of one that comes first have one
+    # file or test: words, one of which is in the parameters of a test that runs first
     "house/": ALL,
     "unit/": ALL,
     "compat/": ALL,

@@ -1,4 +1,4 @@
-"""What a test asks of the log about the group that makes instances searchable."""
+"""The progress of the consumer group that makes instances searchable."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from gantry.common.ports.log import EventLog
 
 
 async def indexed(log: EventLog) -> bool:
-    """Have the indexers passed everything, on all their topics? Not, as long as no one of them has begun."""
+    """Whether the indexers have passed everything, on all their topics; False before the first one has begun."""
     lag = await log.lag(INDEXERS)
     return bool(lag) and not any(lag.values())

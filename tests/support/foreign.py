@@ -1,4 +1,4 @@
-"""A bucket or folder of somebody else, for archives that take its objects in place."""
+"""A bucket or folder of somebody else, for archives that serve its objects in place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.buckets import make_bucket
 
 
 class Foreign:
-    """A folder in the embedded topology, a bucket in a cluster: where the archive's own objects lie, beside them."""
+    """A folder in the embedded topology, a bucket in a cluster, beside the archive's own objects."""
 
     def __init__(self, archive: RunningArchive, name: str = "old") -> None:
         self.name = name
@@ -56,7 +56,7 @@ class Foreign:
             self._call("delete_object", Key=key)
 
     def put_all(self, keys: Sequence[str], content: bytes) -> None:
-        """The same bytes under many keys."""
+        """Store the same bytes under many keys."""
         if self.bucket is None:
             for key in keys:
                 self.put(key, content)
@@ -70,14 +70,14 @@ class Foreign:
         self._with_client(put)
 
     def remove_store(self) -> None:
-        """The folder or bucket itself, which is empty."""
+        """Remove the empty folder or bucket itself."""
         if self.bucket is None:
             self.folder.rmdir()
         else:
             self._call("delete_bucket")
 
     def content(self) -> dict[str, str]:
-        """What lies there now: digests by key."""
+        """The digests of all objects, by key."""
         if self.bucket is None:
             files = [path for path in self.folder.rglob("*") if path.is_file()]
             return {str(path.relative_to(self.folder)): _digest(path.read_bytes()) for path in files}
@@ -115,7 +115,7 @@ class Foreign:
 
 
 def _elsewhere(work: Callable[[], Awaitable[Any]]) -> Any:
-    """In a thread with a loop of its own: the caller's is running."""
+    """Run work in a thread with its own event loop, since the caller's is running."""
 
     async def go() -> Any:
         return await work()

@@ -1,4 +1,4 @@
-"""HAPI, the Java library that most interface engines stand on: the example of docs/examples/hl7 as it stands there."""
+"""HAPI, the Java library that most interface engines use: runs the unchanged example of docs/examples/hl7."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.archive import ROOT
 
 
 def prepared(folder: Path) -> Path:
-    """The example, compiled, in a folder that is made. Skips the test where it cannot be had."""
+    """Compile the example in a new folder. Skips the test if it is not available."""
     for program in ("mvn", "javac"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed, which this example is run with")
@@ -31,7 +31,7 @@ def prepared(folder: Path) -> Path:
 
 
 def sent(folder: Path, *arguments: str) -> list[str]:
-    """What `SendOrder` says, in lines."""
+    """The output lines of `SendOrder`."""
     done = _maven(folder, "exec:java", f"-Dexec.args={' '.join(arguments)}")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return plain(done.stdout)
@@ -39,13 +39,13 @@ def sent(folder: Path, *arguments: str) -> list[str]:
 
 @contextmanager
 def taking(folder: Path, port: int, count: int) -> Iterator[subprocess.Popen[str]]:
-    """`TakeResults` at a port, which listens, and ends by itself after so many messages."""
+    """`TakeResults`, listening at a port; it ends after `count` messages."""
     command = ["mvn", "-q", "-B", "exec:java", "-Dexec.mainClass=TakeResults", f"-Dexec.args={port} {count}"]
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     try:
-        # Maven takes its time on a busy machine, and who is told later waits longer each time.
+        # Maven is slow on a busy machine, and a sender that fails waits longer each time.
         wait_for(lambda: _is_listened_at(port) or process.poll() is not None, 180, "TakeResults")
         yield process
     finally:
@@ -55,7 +55,7 @@ def taking(folder: Path, port: int, count: int) -> Iterator[subprocess.Popen[str
 
 
 def _is_listened_at(port: int) -> bool:
-    """Without a connection, of which it would tell."""
+    """Whether a program listens; checked without a connection, which the program would print."""
     rows = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()]
     return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
 

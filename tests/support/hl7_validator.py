@@ -1,4 +1,4 @@
-"""HL7's own validator of FHIR resources (on Maven, as HAPI brings it), made once per machine."""
+"""HL7's own validator of FHIR resources (from Maven, as packaged by HAPI), built once per machine."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PROJECT = ROOT / "tests" / "support" / "fhir_validator"
 
 
 def validated(folder: Path) -> list[str]:
-    """What the validator says of the resources in a folder, a line each. Skips where it cannot be had."""
+    """The validator's output for the resources in a folder, a line each. Skips the test if it is not available."""
     made = _made()
-    # Half a minute of a class's life: what Java's second compiler makes of it costs more than it saves.
+    # It runs for half a minute: Java's second compiler would cost more than it saves.
     java = ["java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", f"{made}/classes:{made}/libs/*", "Validate"]
     files = [str(file) for file in sorted(folder.glob("*.json"))]
     done = subprocess.run([*java, *files], capture_output=True, text=True, timeout=400, check=False)

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on this machine: a real HTTP server that checks signatures and does what a test says."""
+"""A receiver of webhooks on this machine: a real HTTP server that checks signatures and answers as a test wants."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRET = b"a secret of both sides"
 
 
 class HookReceiver:
-    """What was accepted, in order. `status` is what it answers, `delay` (seconds) how long that takes."""
+    """The accepted events, in order. `status` is its answer, `delay` (seconds) the time until it."""
 
     def __init__(self, port: int = 0) -> None:
         self.changes: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""A real OpenID provider, oidc-provider on Node (tests/support/provider), and somebody who signs in there."""
+"""A real OpenID provider, oidc-provider on Node (tests/support/provider), and visitors who sign in there."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class RunningProvider:
 
 
 def provider_folder(folder: Path) -> Path:
-    """The provider's program, installed; skips the test by name where it cannot be had."""
+    """Install the provider's program; skips the test by name if it is not available."""
     if shutil.which("npm") is None or shutil.which("node") is None:
         pytest.skip("npm is not installed, which fetches oidc-provider")
     made = Path(shutil.copytree(ROOT / "tests/support/provider", folder / "provider"))
@@ -103,7 +103,7 @@ def running_provider(
 
 
 def configure(archive: RunningArchive, provider: str, keys: Path, url: str = "", extra: str = "") -> None:
-    """Let people sign in at an archive that is not started yet. `extra` goes on in the section `login`."""
+    """Enable login at an archive that is not started yet. `extra` continues the section `login`."""
     url = url or f"http://127.0.0.1:{archive.http_port}"
     settings = _SETTINGS.format(url=url, issuer=provider, client=CLIENT, keys=keys)
     archive.write_policy([], settings + extra)
@@ -114,7 +114,7 @@ class Visitor:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        # As a browser does, which takes this machine for a secure place.
+        # Like a browser, which treats this machine as secure.
         policy = http.cookiejar.DefaultCookiePolicy(secure_protocols=("https", "http"))
         self.cookies = http.cookiejar.CookieJar(policy)
         self._follows = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
@@ -123,7 +123,7 @@ class Visitor:
     def ask(
         self, path: str, method: str = "GET", body: bytes | None = None, *, follow: bool = True, **headers: str
     ) -> tuple[int, str, str]:
-        """Status, the address where it ended (or leads to), and the text; of any URL, or a path of the archive."""
+        """Status, final address (or the one it redirects to), and text, for any URL or a path of the archive."""
         url = path if path.startswith("http") else self.url + path
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(url, body, named, method=method)
@@ -134,8 +134,8 @@ class Visitor:
             return error.code, error.headers.get("Location", error.url), error.read().decode()
 
     def sign_in(self, name: str, path: str = "/", *, follow: bool = True) -> tuple[int, str, str]:
-        """Open a path, and sign in at the provider that it leads to. Without `follow`, up to the address that brings
-        the code back."""
+        """Open a path, and sign in at the provider to which it redirects. Without `follow`, stop at the address with
+        the code."""
         _, address, form = self.ask(path)
         assert 'name="login"' in form, (address, form)
         answer = urllib.parse.urlencode({"login": name}).encode()
@@ -147,7 +147,7 @@ class Visitor:
         return status, location, text
 
     def sign_out_at(self, provider: str) -> None:
-        """As somebody does who signs out of everything, and not at the archive."""
+        """Sign out at the provider, not at the archive."""
         _, address, form = self.ask(f"{provider}/session/end")
         match = re.search(r'name="xsrf" value="([^"]+)"', form)
         assert match is not None, (address, form)

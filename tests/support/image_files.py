@@ -1,4 +1,4 @@
-"""Part 10 files with native pixel data of a shape, some of them wrong, written without a library."""
+"""Part 10 files with native pixel data of a given shape, some of them invalid, written without a library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 def samples(count: int, width: int, seed: int = 1) -> bytes:
-    """Little endian samples that change slowly, as those of images do."""
+    """Little endian samples that change slowly, like those of images."""
     values = 1000 + numpy.cumsum(numpy.random.default_rng(seed).integers(-2, 3, count))
     return values.astype(f"<u{width}").tobytes()
 
@@ -35,7 +35,7 @@ def image_file(
     pixels: bytes | None = None,
     behind: bytes = b"",
 ) -> bytes:
-    """`claimed_rows` and `claimed_frames` are what the header says where that is wrong; `behind` follows the pixels."""
+    """`claimed_rows` and `claimed_frames` are wrong values for the header; `behind` follows the pixels."""
     encoding = encoding_of(syntax)
     order = ">" if encoding.big_endian else "<"
 

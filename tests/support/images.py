@@ -1,4 +1,4 @@
-"""What tests of containers need besides servers: Gantry's own image, and compose."""
+"""Gantry's own image, and compose, for tests of containers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.support.server import Server, Unavailable
 
 
 def own_image(folder: Path) -> Server:
-    """Gantry's own image, built from this checkout. Its address is its name."""
+    """Gantry's own image, built from this checkout. The server's address is the image's name."""
     if not engine_here():
         raise Unavailable("no Docker engine")
     name = f"gantry:{folder.name.removeprefix('gantry-servers-').lower().strip('_-')}"
     environment = {**os.environ, "GANTRY_IMAGE": name, "GANTRY_PULL_SECONDS": "5"}
     run_script("build.sh", "gantry", environment)
-    # Layers of older builds, which nothing is made of any more.
+    # Layers of older builds, which are no longer used.
     old = ("--filter", "label=org.opencontainers.image.title=Gantry", "--filter", "until=12h")
     subprocess.run(["docker", "image", "prune", "-f", *old], capture_output=True, check=False)
     size = _output("docker", "image", "inspect", "-f", "{{.Size}}", name)

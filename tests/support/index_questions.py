@@ -1,4 +1,4 @@
-"""What a property test asks of an index, and of what data: entries, conditions on them, and zones."""
+"""Entries, queries and time zones for property tests of an index."""
 
 from __future__ import annotations
 

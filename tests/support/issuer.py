@@ -16,7 +16,7 @@ from joserfc.jwk import RSAKey
 
 
 class TestIssuer:
-    """`fetches` counts answers of the keys; `answer` is one to give in place of them."""
+    """`fetches` counts the answers with keys; `answer` replaces them."""
 
     __test__ = False
 
@@ -28,13 +28,13 @@ class TestIssuer:
         self.discovered: dict[str, Any] = {}
         self.hold: asyncio.Event | None = None
         self.said: dict[str, dict[str, Any]] = {}
-        """What is answered about tokens; about others that they are not active."""
+        """The answers about tokens; all other tokens are not active."""
         self.asked: list[str] = []
         self.refuses: int | None = None
         self.patients: dict[str, dict[str, Any]] = {}
-        """Of its health record, by id."""
+        """The Patients of its health record, by id."""
         self.read: list[tuple[str, str]] = []
-        """Which of them were asked for, and with which token."""
+        """Which Patients were requested, and with which token."""
 
     @property
     def url(self) -> str:
@@ -105,7 +105,7 @@ class TestIssuer:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """On the port that it had before, if it had one."""
+        """Serve, on the same port as before, if there was one."""
         app = web.Application()
         app.router.add_get("/realms/h/keys", self._keys)
         app.router.add_get("/realms/h/.well-known/openid-configuration", self._discovery)

@@ -1,4 +1,4 @@
-"""Jobs for worker processes that do what decoders do on a bad day."""
+"""Jobs for worker processes that fail like decoders."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ CRASH, CRASH_ONCE, UNREADABLE = (MODULE, "crash"), (MODULE, "crash_once"), (MODU
 
 
 def echo(files: Files, word: str) -> str:
-    """The input, written; and a word."""
+    """Copy the input to the output; returns `word`."""
     files.write(files.input)
     return word
 
 
 def sleep(files: Files, seconds: float, begun: str = "") -> str:
-    """Stand still; a file says that it has begun."""
+    """Create a file as the sign of the start, and sleep."""
     if begun:
         Path(begun).write_text(str(os.getpid()))
     time.sleep(seconds)
@@ -39,12 +39,12 @@ def eat(files: Files, count: int) -> int:
 
 
 def crash(files: Files) -> None:
-    """Die as a decoder with a bug in it does."""
+    """Crash like a decoder with a bug."""
     os.abort()
 
 
 def crash_once(files: Files, mark: str) -> str:
-    """The same the first time."""
+    """Crash the first time only."""
     if not Path(mark).exists():
         Path(mark).touch()
         os.abort()
@@ -52,7 +52,7 @@ def crash_once(files: Files, mark: str) -> str:
 
 
 def unreadable(files: Files, number: int) -> None:
-    """What a decoder raises: of bytes, without a number (0), or of the system."""
+    """Raise a decoder's error: about the data, without an error number (0), or of the system."""
     if number:
         raise OSError(number, "content of the object")
     raise OSError("content of the object")

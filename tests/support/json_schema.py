@@ -1,4 +1,4 @@
-"""Whether a value is of a JSON Schema, as far as the schemas in docs/schemas use it; all else in one is refused."""
+"""Validates values by a JSON Schema, with the features that docs/schemas uses; schemas with others are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KNOWN = {
 
 
 def require(document: object, schema: dict[str, Any], where: str = "it") -> None:
-    """Raise `AssertionError`, saying where a value is not of the schema."""
+    """Raise `AssertionError` with the place where a document does not conform to the schema."""
     value: Any = document
     assert set(schema) <= _KNOWN, f"{where}: {set(schema) - _KNOWN} is not checked here"
     if "const" in schema:

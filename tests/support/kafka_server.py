@@ -20,7 +20,7 @@ _BROKER = {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "auto.create.topics.enable": "false",
-    # Of a topic that is removed, the open files go at once, and not a minute later.
+    # The open files of a removed topic are closed at once, not after a minute.
     "log.segment.delete.delay.ms": "1000",
 }
 _DATA = "/var/lib/kafka/data"  # of the container
@@ -42,7 +42,7 @@ def _environment(port: int) -> dict[str, str]:
 
 
 def contained(image: str, advertised: int) -> Server:
-    """In a container; `advertised` is where it sends its clients, 0 for its own port."""
+    """Start it in a container; `advertised` is the port to which it sends its clients, 0 for its own."""
     port = free_port()
     container = run_container(image, 9092, port, _environment(advertised or port), in_memory=_DATA)
     address = f"127.0.0.1:{port}"
@@ -51,7 +51,7 @@ def contained(image: str, advertised: int) -> Server:
 
 
 def processed(folder: Path, advertised: int) -> Server:
-    """As a process."""
+    """Start it as a process."""
     folder.mkdir()
     port, quorum = free_port(2), free_port(2) + 1
     properties = {

@@ -21,7 +21,7 @@ _REGION = "eu-central-1"
 
 
 class KeyServer:
-    """The service on a free port, within `with`; what it holds lies in a folder. Skips the test where there is none."""
+    """The service on a free port, within `with`; its data is in a folder. Skips the test if it is not available."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -40,7 +40,7 @@ class KeyServer:
         self.stop()
 
     def start(self) -> None:
-        """Start it, or start it again with what it held."""
+        """Start it, or start it again with its data."""
         environment = {**os.environ, "PORT": str(self._port), "KMS_REGION": _REGION, "KMS_DATA_PATH": str(self._folder)}
         with (self._folder / "kms.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -61,11 +61,11 @@ class KeyServer:
             self._process = None
 
     def key(self, key_id: str, deadline: float = 5.0) -> KmsKey:
-        """How one of its keys is asked for."""
+        """The settings for using one of its keys."""
         return KmsKey(key_id, _REGION, f"http://127.0.0.1:{self._port}", "someone", "secret", deadline)
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        """Do what its administrator does."""
+        """Call its API as administrator."""
         key = self.key("")
         async with get_session().create_client(
             "kms",
@@ -78,7 +78,7 @@ class KeyServer:
             return answer
 
     async def make_key(self, alias: str = "") -> str:
-        """Make a key, and an alias that names it; its ARN."""
+        """Create a key with an alias; returns its ARN."""
         made = await self.call("create_key")
         if alias:
             await self.call("create_alias", AliasName=alias, TargetKeyId=made["KeyMetadata"]["KeyId"])

@@ -28,7 +28,7 @@ _ADMIN = "admin"
 
 
 class Keycloak:
-    """The provider on a free port, within `with`. Skips the test where there is none."""
+    """The provider on a free port, within `with`. Skips the test if it is not available."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -86,8 +86,8 @@ class Keycloak:
     # ---- what its administrator does
 
     def make_realm(self, people: Mapping[str, Sequence[str]], clients: Sequence[Mapping[str, Any]]) -> None:
-        """A realm of clients, and of people whose password is their name, with their realm roles. Accounts of clients
-        have the role that is called as the client."""
+        """Create a realm with clients, and with people whose password is their name, with their realm roles. The
+        account of a client has a role with the client's name."""
         roles = sorted({role for has in people.values() for role in has})
         users = [
             {
@@ -114,16 +114,16 @@ class Keycloak:
         self.admin("POST", f"/{REALM}/users/{account}/role-mappings/realm", [role_entry])
 
     def user(self, name: str) -> str:
-        """The number of somebody, which is the subject of his tokens."""
+        """The id of a user, which is the subject of their tokens."""
         (account,) = self.admin("GET", f"/{REALM}/users?username={name}&exact=true")
         return str(account["id"])
 
     def sign_out(self, name: str) -> None:
-        """End all sessions of somebody."""
+        """End all sessions of a user."""
         self.admin("POST", f"/{REALM}/users/{self.user(name)}/logout")
 
     def change(self, name: str, **more: Any) -> None:
-        """Change what is known of somebody."""
+        """Change the data of a user."""
         self.admin("PUT", f"/{REALM}/users/{self.user(name)}", more)
 
     def rotate(self) -> None:
@@ -140,7 +140,7 @@ class Keycloak:
         self.admin("POST", f"/{REALM}/components", {"name": "next", "parentId": realm, "config": key, **kinds})
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask the administration's API, below /admin/realms."""
+        """Call the administration API, below /admin/realms."""
         fields = {"grant_type": "password", "client_id": "admin-cli", "username": _ADMIN, "password": _ADMIN}
         token = self._form(f"{self._base}/realms/master/protocol/openid-connect/token", fields)["access_token"]
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -160,7 +160,7 @@ class Keycloak:
         return str(self._form(f"{self.url}/protocol/openid-connect/token", fields)["access_token"])
 
     def sign_in(self, visitor: Visitor, name: str, path: str = "/") -> tuple[int, str, str]:
-        """Open a path of the archive, and sign in at the form that it leads to."""
+        """Open a path of the archive, and sign in at the form to which it redirects."""
         _, address, page = visitor.ask(path)
         form = re.search(r'<form[^>]*action="([^"]+)"', page)
         assert form is not None, (address, page[:500])

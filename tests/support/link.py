@@ -1,4 +1,4 @@
-"""A link to one server that a test can cut, and that can answer in the server's place."""
+"""A link to one server that a test can cut, and that can answer in place of the server."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _WHO_ARE_YOU = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: c
 
 
 class Link:
-    """Passes bytes between its port and a server on the loopback interface, in a way that can change at any time."""
+    """Forwards bytes between its port and a server on the loopback interface; a test can disturb it at any time."""
 
     def __init__(self, target: int, tls: ssl.SSLContext | None = None, expected: bytes = b"") -> None:
-        """`target` is the server's port. With `tls` the link speaks TLS, which the server does not know; a connection
-        that does not say `expected` in what it sends first is ended, as by a server that asks for a password."""
+        """`target` is the server's port. With `tls` the link speaks TLS to clients, but not to the server. A connection
+        whose first bytes do not contain `expected` is ended, as by a server that needs a password."""
         self.target = target
         self._tls = tls
         self._expected = expected
@@ -37,26 +37,26 @@ class Link:
         self._drop()
 
     def expect(self, request: bytes) -> None:
-        """From now on another password is asked for; connections that are open are ended."""
+        """Require another password from now on; open connections are ended."""
         self._expected = request
         self._drop()
 
     def cut(self) -> None:
-        """Nothing passes any more and nobody is told, as when a cable is pulled."""
+        """Forward nothing any more, without closing connections, as if a cable were pulled."""
         self._passing.clear()
 
     def mend(self) -> None:
-        """All is as it was at the beginning."""
+        """Restore the initial state."""
         self._answer, self._delay = None, 0.0
         self._passing.set()
         self._drop()
 
     def slow_down(self, seconds: float) -> None:
-        """Every piece takes that much longer, in both directions."""
+        """Delay every piece by so many seconds, in both directions."""
         self._delay = seconds
 
     def answer(self, response: bytes) -> None:
-        """Whatever is asked, this is answered; connections that are open are ended."""
+        """Answer every request with this response; open connections are ended."""
         self._answer = response
         self._drop()
 
@@ -84,7 +84,7 @@ class Link:
                 self._connections.discard(back)
                 back.close()
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the test is over, or somebody hung up
+            pass  # the test has ended, or a side closed the connection
         finally:
             self._connections.discard(writer)
             writer.close()

@@ -1,4 +1,4 @@
-"""What the code of a test logs, line by line."""
+"""The log lines of the code under test."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LogLines:
 
 @contextmanager
 def log_lines() -> Iterator[LogLines]:
-    """What is logged meanwhile."""
+    """The lines that are logged within the block."""
     stream = io.StringIO()
     set_up_logs("json", "info", stream)
     try:

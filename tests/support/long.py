@@ -1,10 +1,10 @@
 """Tests that `make test` and `make test-rest` leave out for their length, and `make test-long` runs.
 
-CI has a time, and a change has to land on a slow day too. What stays out is what another test of the same promise keeps
-in: the same code on the other stores (whose likeness is tests/contract's to prove), or at the neighbouring moment of a
-kill. So nothing is here that is the only test of a promise, and nothing of what an acknowledged object has to survive
-first: ingest's commit, a deletion, a correction, a rebuild from the bucket. One thing is here that nothing else tests:
-a release, which is made after all of it has run.
+CI has a time limit, and a change must pass on a slow day, too. A test is left out only if another test of the same
+promise stays in: the same code on the other stores (tests/contract checks that they behave alike), or a kill at a
+neighbouring moment. So the only test of a promise is never left out, nor are the basic promises of an acknowledged
+object: ingest's commit, a deletion, a correction, a rebuild from the bucket. There is one exception that nothing else
+tests: a release, which is built after all other tests have run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HOW_MUCH = os.environ.get("GANTRY_TESTS", "short")
 _SHARES = {"quick": 0.05, "first": 0.25, "rest": 0.25, "short": 0.25, "long": 1.0}
 
 _LONG: Mapping[str, Sequence[str]] = {
-    # file or test: words of which the parameters of a long one have one
+    # file or test: words, one of which is in the parameters of a long test
     "contract/test_opensearch_deletions.py::test_several_writers": ["[1]", "[2]", "[3]"],
     "contract/test_opensearch_races.py::test_a_writer": ["displaced", "is lost", "heard of"],
     "contract/test_search_index.py::test_a_listing_goes_on": ["opensearch-Level.IMAGE"],
@@ -168,5 +168,5 @@ LONG = Table(_LONG)
 
 
 def examples(most: int) -> int:
-    """How many examples a property test is tried on that sees so many where there is time."""
+    """The number of examples of a property test: `most` in a long run, fewer in a short one."""
     return max(3, round(most * _SHARES[HOW_MUCH]))

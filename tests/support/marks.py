@@ -1,4 +1,4 @@
-"""A data set with a marked value in every attribute of PS3.15 table E.1-1, to see which of them are left."""
+"""A data set with a marked value in every attribute of PS3.15 table E.1-1, to check which marks remain."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from gantry.common.dicom.standard.vrs import vr_of
 from tests.support.elements import CT
 
 UNLISTED_SEQUENCE = 0x52009229
-"""Shared Functional Groups Sequence: the table does not have it, so its items stay and are looked into."""
+"""Shared Functional Groups Sequence: it is not in the table, so its items stay and are processed."""
 PRIVATE_CREATOR, PRIVATE_TEXT, PRIVATE_SEQUENCE = 0x00090010, 0x00091001, 0x00091002
 MARK = b"MARK"
 
 
 def marked_tags() -> list[int]:
-    """All attributes of the table that can stand in a data set."""
+    """All attributes of the table that can be in a data set."""
     return [tag for tag in TABLE if tag >> 16 >= 8]
 
 
 def vr_for(tag: int) -> bytes:
-    """The VR to write it with: text where our dictionary is older than the table."""
+    """The VR to write it with; a text VR if our dictionary is older than the table."""
     return vr_of(tag) if entry_of(tag) is not None else b"LO"
 
 
 def mark(tag: int) -> bytes:
-    """A value that stands nowhere else, for the VR of the attribute."""
+    """A unique value for the VR of the attribute."""
     vr, number = vr_for(tag), sorted(TABLE).index(tag)
     day = f"1{number // 336:02d}{7}{number // 28 % 12 + 1:02d}{number % 28 + 1:02d}"
     time = f"{number // 60 % 24:02d}{number % 60:02d}59.{number:06d}"

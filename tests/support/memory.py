@@ -1,9 +1,8 @@
-"""Folders in memory for servers that wait for a disk most of their time: with its data on a disk that others use too,
-OpenSearch takes three to five times as long to make an index, and nearly every test of it makes ten.
+"""Folders in memory for servers that mostly wait for the disk: on a shared disk OpenSearch takes three to five times as
+long to create an index, and nearly every test of it creates ten.
 
-Nothing is lost by it that tests are about. They kill processes, not machines: a server that is started again finds what
-it wrote. They are on a disk where there is no `/dev/shm`, or too little memory, or where we could not remove what a
-container's user leaves behind.
+Tests lose nothing by this: they kill processes, not machines, so a restarted server finds its data. The folders are on
+disk if there is no `/dev/shm`, or too little memory, or if we could not remove the files of a container's user.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from pathlib import Path
 _MEMORY = Path("/dev/shm")
 _LINK = "memory"
 _ROOM = 10 << 30
-"""Bytes. A session's servers together write about one tenth of that."""
+"""In bytes. All servers of a session together write about one tenth of that."""
 
 
 def new_folder(session: str) -> Path | None:
-    """A new folder, which everybody may write to, below the session's; None if they are on a disk."""
+    """A new folder that every user may write to, below the session's folder; None if folders are on disk."""
     link = Path(session) / _LINK
     if not link.exists():
         return None
@@ -30,7 +29,7 @@ def new_folder(session: str) -> Path | None:
 
 
 def begin(session: Path) -> None:
-    """Called before anybody asks for a folder."""
+    """Called before the first folder is requested."""
     if os.getuid() == 0 and _MEMORY.is_dir() and min(shutil.disk_usage(_MEMORY).free, _available()) >= _ROOM:
         (session / _LINK).symlink_to(tempfile.mkdtemp(prefix=f"{session.name}-", dir=_MEMORY))
 

@@ -1,4 +1,4 @@
-"""HL7 messages for tests: segments by field number, so that nobody counts delimiters."""
+"""HL7 messages for tests: segments by field number, so that nobody has to count delimiters."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def order(
     control_id: str = "MSG1",
     extra: Fields | None = None,
 ) -> bytes:
-    """An order with one step; what is given is set beside, or in the place of, what is usual."""
+    """An order with one step; given fields are added to the default ones, or replace them."""
     orc = {1: control, **ORDER, 7: "^^^202611281030^^S", **(orc or {})}
     return message(
         kind,

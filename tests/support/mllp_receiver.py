@@ -1,4 +1,4 @@
-"""A receiver of HL7 messages over MLLP, on this machine: a real one, which answers as a test says."""
+"""A real receiver of HL7 messages over MLLP on this machine, which answers as a test wants."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gantry.common.hl7.message import Hl7Message, parse
 from gantry.common.hl7.mllp import Frame, MllpDecoder, framed
 
 Answer = Callable[[Hl7Message], bytes | None]
-"""What is sent back, as it is; None to say nothing, b"" to close the connection."""
+"""The raw answer; None for no answer, b"" to close the connection."""
 
 
 def acknowledgement(message: Hl7Message, code: str = "AA", text: str = "", control_id: str | None = None) -> bytes:
@@ -25,17 +25,17 @@ def acknowledgement(message: Hl7Message, code: str = "AA", text: str = "", contr
 
 @dataclass
 class MllpReceiver:
-    """What came, in order: the bytes of each message."""
+    """The received messages, in order, as bytes."""
 
     came: list[bytes] = field(default_factory=list)
     answer: Answer = acknowledgement
     certificates: list[dict[str, object]] = field(default_factory=list)
-    """Those of who called, where there is TLS."""
+    """The certificates of the callers, with TLS."""
     port: int = 0
 
     @property
     def messages(self) -> list[Hl7Message]:
-        """The messages that came."""
+        """The received messages."""
         return [parse(decoded(message)) for message in self.came]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,7 +58,7 @@ class MllpReceiver:
 
 @asynccontextmanager
 async def mllp_receiver(port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[MllpReceiver]:
-    """One that listens."""
+    """A listening receiver."""
     receiver = MllpReceiver()
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", port, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]

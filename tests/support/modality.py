@@ -1,4 +1,4 @@
-"""A modality made of pynetdicom that tells what it performs."""
+"""A modality built with pynetdicom that reports its procedure steps (MPPS)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def refers(order: Dataset, number: int = 0, **values: Any) -> Dataset:
 
 
 def unscheduled(study: str) -> Dataset:
-    """An item that names a study alone."""
+    """An item that names only a study."""
     item = Dataset()
     item.StudyInstanceUID = study
     for keyword in ("AccessionNumber", "RequestedProcedureID", "ScheduledProcedureStepID"):
@@ -41,7 +41,7 @@ def unscheduled(study: str) -> Dataset:
 
 
 def begun(references: Sequence[Dataset], **values: Any) -> Dataset:
-    """What N-CREATE says."""
+    """The data set of N-CREATE."""
     step = Dataset()
     step.SpecificCharacterSet = "ISO_IR 100"
     step.ScheduledStepAttributesSequence = Items(references)
@@ -66,7 +66,7 @@ def begun(references: Sequence[Dataset], **values: Any) -> Dataset:
 
 
 def over(state: str = "COMPLETED", **values: Any) -> Dataset:
-    """What N-SET says at the end."""
+    """The data set of the final N-SET."""
     step, series = Dataset(), Dataset()
     series.PerformingPhysicianName = ""
     series.ProtocolName = "Head"

@@ -1,4 +1,4 @@
-"""What a server needs besides services, for tests that look elsewhere."""
+"""A minimal observer and admission, for tests of other parts of a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gantry.common.ul import AssociateReject, AssociateRequest
 
 
 class Silence:
-    """An observer that looks away."""
+    """An observer that does nothing."""
 
     def opened(self, association: Association) -> None: ...
     def message(self, association: Association, field: int, seconds: float) -> None: ...
@@ -17,6 +17,6 @@ class Silence:
 
 
 class OpenDoor:
-    """A admission that admits everybody, for everything."""
+    """An admission that admits every peer, for everything."""
 
     def admit(self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str) -> None: ...

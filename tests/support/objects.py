@@ -72,7 +72,7 @@ def study(folder: Path, count: int, *, series: int = 1, **fields: object) -> lis
 
 
 def sample(folder: Path, name: str, **fields: object) -> DicomFile:
-    """One of pydicom's bundled files under UIDs of its own: many of those share theirs, and some lack them."""
+    """One of pydicom's bundled files with new UIDs: many of these files share UIDs, and some lack them."""
     ds = pydicom.dcmread(bundled_file(name))
     ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = generate_uid(), generate_uid(), generate_uid()
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
@@ -82,5 +82,5 @@ def sample(folder: Path, name: str, **fields: object) -> DicomFile:
 
 
 def bytes_of(file: DicomFile) -> bytes:
-    """The data set as it is in the file."""
+    """The bytes of the data set in the file."""
     return file.path.read_bytes()[file.offset :]

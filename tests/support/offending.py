@@ -1,5 +1,5 @@
-"""Requests that have a marked text wherever a client can put one, right or wrong: what an archive answers, logs and
-traces of them must not have what others own, and its log not even what was sent."""
+"""Valid and invalid requests with a marked text wherever a client can put one: the archive's answers, logs and traces
+must not contain other people's data, and its log must not even contain the mark."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _WITHOUT_END = "/dicom-web/changes/studies"
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent over HTTP."""
+    """An HTTP request."""
 
     method: str
     path: str
@@ -48,8 +48,8 @@ class Request:
 
 
 def requests(mark: str, study: str) -> Iterator[Request]:
-    """To each resource, of a study that is there and of none, with the mark in its path, parameters, headers and
-    body. What is there is not changed by them."""
+    """Requests to each resource, of an existing study and of a missing one, with the mark in path, parameters, headers
+    and body. They change nothing in the archive."""
     quoted = quote(mark)
     queries = [
         f"?PatientName={quoted}&{quoted}=1",
@@ -110,7 +110,7 @@ def _bodies(mark: str) -> list[tuple[str, bytes]]:
 
 
 def identifiers(mark: str) -> Iterator[Dataset]:
-    """Identifiers of queries and retrieves with the mark as each key, at each level and at one that is none."""
+    """Identifiers of queries and retrievals with the mark as each key, at each level and at an invalid one."""
     for level in ("PATIENT", "STUDY", "SERIES", "IMAGE", mark):
         for keyword in _ATTRIBUTES:
             for value in (mark, f"{mark}\\{mark}"):

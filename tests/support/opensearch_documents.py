@@ -1,4 +1,4 @@
-"""All that documents on OpenSearch hold, for who looks for what must not be there."""
+"""The content of all documents on OpenSearch, for tests that search for data which must not be there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ask(method: str, path: str, body: Any = None) -> Any:
 
 
 def bytes_of_documents(prefix: str) -> bytes:
-    """The sources of all documents of all indices of a prefix, live or not; what is packed as it is, too."""
+    """The sources of all documents of all indices with a prefix, live or not; packed values also unpacked."""
     ask("POST", f"/{prefix}-*/_refresh")
     answer = ask("POST", f"/{prefix}-*/_search?scroll=1m", {"size": _PAGE, "query": {"match_all": {}}})
     content = b""

@@ -16,17 +16,17 @@ from tests.support.server import Server
 _NODE = {
     "discovery.type": "single-node",
     "cluster.routing.allocation.disk.threshold_enabled": "false",
-    # Every test has indices of its own, which stay: with the limit of 1,000 the last tests of a run would get none.
+    # Every test has its own indices, which stay: with the limit of 1,000 the last tests of a run would fail.
     "cluster.max_shards_per_node": "20000",
 }
 _JAVA = "-Xms1g -Xmx1g -XX:TieredStopAtLevel=1"  # as `parts.JAVA`
 
 
 def contained(image: str, _: int) -> Server:
-    """In a container."""
+    """Start it in a container."""
     port = free_port()
     env = {**_NODE, "OPENSEARCH_JAVA_OPTS": _JAVA, "DISABLE_SECURITY_PLUGIN": "true"}
-    env["DISABLE_INSTALL_DEMO_CONFIG"] = "true"  # the public image wants a password for it
+    env["DISABLE_INSTALL_DEMO_CONFIG"] = "true"  # the public image needs a password for it
     container = run_container(image, 9200, port, env, in_memory="/usr/share/opensearch/data")
     address = f"http://127.0.0.1:{port}"
     wait_for(lambda: http_ok(f"{address}/_cluster/health"), 240, image)
@@ -34,8 +34,8 @@ def contained(image: str, _: int) -> Server:
 
 
 def processed(folder: Path, _: int) -> Server:
-    """As a process."""
-    # OpenSearch refuses to run as root, and the user it runs as may not see root's cache.
+    """Start it as a process."""
+    # OpenSearch refuses to run as root, and its user may not read root's cache.
     port = free_port()
     shutil.copytree(part("opensearch", "OPENSEARCH"), folder)
     java = folder.with_name("opensearch-jre")

@@ -1,4 +1,4 @@
-"""An archive with something in every section of Operations."""
+"""An archive with data in every section of the page's Operations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SAID = {"PatientID": "4711", "AccessionNumber": "A200", "StudyDescription": "CT
 
 @dataclass(frozen=True)
 class Operated:
-    """What is in it: the UIDs of an instance in conflict and its study, and the accession number of that."""
+    """Its content: the UIDs of an instance in conflict and of its study, and the study's accession number."""
 
     conflict: str
     study: str
@@ -44,7 +44,7 @@ class Operated:
 
 
 def peers(archive: RunningArchive) -> Sequence[str]:
-    """A policy with itself as a peer, which answers, and others."""
+    """A policy with the archive itself as a peer, which answers, and others."""
     return (
         f"{{ae_title: GANTRY, host: 127.0.0.1, port: {archive.port}, may: [echo]}}",
         "{ae_title: CT1, host: 192.0.2.3, from: [127.0.0.0/8], port: 104, may: [store, commit, echo]}",
@@ -55,7 +55,7 @@ def peers(archive: RunningArchive) -> Sequence[str]:
 
 
 async def operate(archive: RunningArchive, folder: Path) -> Operated:
-    """Store a conflict, an event whose object is away, and holds; call as somebody who is not known."""
+    """Store a conflict, an event whose object is missing, and holds; call with an unknown AE title."""
     uids = {"study": generate_uid(), "series": generate_uid(), "instance": generate_uid()}
     ct = Peer("127.0.0.1", archive.port, "GANTRY", "CT1")
     for number, name in enumerate(("Okafor^Amara", "Okafor^Amarah"), 1):

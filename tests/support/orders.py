@@ -46,7 +46,7 @@ def step(id_: str = "S1", **values: Any) -> dict[int, list[Any]]:
 
 
 def order(*steps: dict[int, list[Any]], **values: Any) -> dict[int, list[Any]]:
-    """An order with these steps, one where none is given."""
+    """An order with these steps, or with one default step."""
     fields = {
         "AccessionNumber": "A1",
         "PatientID": "P1",
@@ -60,7 +60,7 @@ def order(*steps: dict[int, list[Any]], **values: Any) -> dict[int, list[Any]]:
 
 
 def nested(depth: int) -> dict[str, Any]:
-    """A document whose sequences are nested so deep."""
+    """A document with sequences nested to this depth."""
     document: dict[str, Any] = {}
     for _ in range(depth):
         document = {"00081032": {"vr": "SQ", "Value": [document]}}
@@ -103,7 +103,7 @@ def reference(**values: Any) -> dict[int, list[Any]]:
 
 
 def performed(*references: dict[int, list[Any]], **values: Any) -> dict[int, list[Any]]:
-    """What N-CREATE says of a step, in progress."""
+    """The attributes of N-CREATE for a step in progress."""
     fields = {
         "Modality": "CT",
         "PatientID": "P1",
@@ -119,7 +119,7 @@ def performed(*references: dict[int, list[Any]], **values: Any) -> dict[int, lis
 
 
 def ended(state: str = "COMPLETED", **values: Any) -> dict[int, list[Any]]:
-    """What N-SET says of a step that is over."""
+    """The attributes of N-SET for a step that has ended."""
     series = attributes(ProtocolName="Head", SeriesInstanceUID="1.2.3.1")
     series[TAGS["ProtocolName"]] = ["Head"]
     fields = {

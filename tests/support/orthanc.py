@@ -1,4 +1,4 @@
-"""Orthanc as a foreign peer: a process of its own, driven over its REST API."""
+"""Orthanc as a foreign peer: a separate process, controlled over its REST API."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 class Orthanc:
-    """AE title ORTHANC on `port`, with the archive as the modality `gantry`; and as the DICOMweb server `gantry`, with
-    the DICOMweb plugin, where the archive's HTTP port is given."""
+    """AE title ORTHANC on `port`, with the archive as the modality `gantry`. If the archive's HTTP port is given, it
+    has the DICOMweb plugin, and the archive as the DICOMweb server `gantry`."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Orthanc:
         archive_http_port: int | None = None,
         settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """`settings` are more of its own."""
+        """`settings` are further settings of Orthanc."""
         self._program = tool(ORTHANC)
         self.http_port = free_port()
         self._log = folder / "orthanc.log"
@@ -104,7 +104,7 @@ class Orthanc:
             raise AssertionError(f"{path}: {error.code}: {words}\n{self._log.read_text()[-3000:]}") from error
 
     def upload(self, file: Path) -> str:
-        """Put a file into Orthanc; its own id of the instance."""
+        """Upload a file to Orthanc; returns Orthanc's id of the instance."""
         return str(self.post("/instances", file.read_bytes())["ID"])
 
     def file_of(self, sop_instance_uid: str) -> bytes:

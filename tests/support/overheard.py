@@ -1,9 +1,9 @@
-"""Patients' names in what the clients of tests are told where something failed: each test looks at what it heard, from
-outside, whatever it is about and whether or not it reads it.
+"""Finds patients' names in the error messages that clients of tests receive: every test is checked, whatever it is
+about, and even if it does not read these messages.
 
-Heard are headers and failures over HTTP (aiohttp and the standard library), Error Comment (0000,0902) of each DIMSE
-response (our client and pynetdicom's), MSA and ERR of each HL7 acknowledgement, and what commands print that show no
-patients (`tests.support.preloaded`). What is found is noted, and the test fails at its end: a client may well go on.
+Checked are headers and failures over HTTP (aiohttp and the standard library), Error Comment (0000,0902) of each DIMSE
+response (our client and pynetdicom's), MSA and ERR of each HL7 acknowledgement, and the output of commands that show no
+patients (`tests.support.preloaded`). Names are recorded, and the test fails at its end: the client can continue.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from urllib.parse import unquote_plus
 from tests.support.leaks import names_in
 
 _CODE = re.compile(r"\b\d+\^[A-Za-z ]+\^HL70357\b")
-"""What is wrong, as ERR-3 says it: a code and its words."""
+"""The error in ERR-3: a code and its text."""
 _found: list[str] = []
 _listening: set[str] = set()
 
 
 def note(where: str, text: str) -> None:
-    """Note the names in what a client was told."""
+    """Record the names in a text that a client received."""
     for line in names_in(text):
         _found.append(f"a patient's name is in {where}: {line[:300]}")
 
 
 def noted() -> list[str]:
-    """What was found since it was asked last."""
+    """The names found since the last call."""
     faults, _found[:] = list(_found), []
     return faults
 
 
 def listen() -> None:
-    """Listen to the clients that are imported by now; more of them later, when it is called again."""
+    """Hook into the clients that are imported so far; a later call hooks into further ones."""
     for module, begin in _CLIENTS.items():
         if module in sys.modules and module not in _listening:
             _listening.add(module)
@@ -47,7 +47,7 @@ def listen() -> None:
 def _note_http(status: int, headers: Any, body: bytes | None = None) -> None:
     for name, value in headers.items():
         if status < 400 and name.lower() == "link":
-            continue  # the next page of what was asked for: the same question
+            continue  # the next page of a listing: the client's own query
         note(f"the header {name} of an answer {status}", unquote_plus(str(value)))
     if status >= 400 and body:
         note(f"an answer {status}", body.decode("utf-8", "replace"))
@@ -74,7 +74,7 @@ def _listen_aiohttp(module: Any) -> None:
     @wraps(leave)
     async def leaving(self: Any, *raised: Any) -> None:
         if self.status >= 400 and self._body is None:
-            with suppress(Exception):  # whoever did not want it does not care that it cannot be had
+            with suppress(Exception):  # the caller ignores the body, so an error in it does not matter
                 await self.read()
         await leave(self, *raised)
 

@@ -1,4 +1,4 @@
-"""One writer of OpenSearch that does all of its work between two requests of another one."""
+"""Runs all of one OpenSearch writer's work between two requests of another writer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.long import HOW_MUCH
 
 
 def next_point(point: int) -> int:
-    """The request to look at after this one: the next; where time is short each of the first, then every fourth."""
+    """The request to test after this one: the next; in a short run all of the first ones, then every fourth."""
     return point + (1 if HOW_MUCH == "long" or point < 4 else 4)
 
 
@@ -24,14 +24,14 @@ async def overtaken(
     point: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> bool:
-    """Do the `work` of the slow writer, and all that is `fast` before its request number `point`, or after it where it
-    has not so many; whether it had so many."""
+    """Do the `work` of the slow writer, and all of `fast` before its request number `point`, or at the end if it has
+    fewer requests. Returns whether it had so many."""
     request = OpenSearchClient.request
     count = 0
 
     async def counted(client: OpenSearchClient, method: str, path: str, *arguments: Any, **more: Any) -> Any:
         nonlocal count
-        # What only makes writes visible neither reads nor writes.
+        # A refresh neither reads nor writes.
         if client is slow._client and path.endswith(("_mget", "_search", "_bulk")):
             count += 1
             if count == point + 1:

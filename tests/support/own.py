@@ -1,4 +1,4 @@
-"""Servers that belong to one test alone, which pauses, kills and restarts them; containers or processes."""
+"""Servers for a single test, which can pause, kill and restart them; containers or processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.servers import start_own
 
 
 class OwnServer:
-    """Kafka, OpenSearch or S3; its data survive what is done to it."""
+    """Kafka, OpenSearch or S3; its data survives all that a test does to it."""
 
     def __init__(self, name: str, folder: Path, advertised: int = 0) -> None:
         self.server: Server = start_own(name, folder, advertised)
@@ -26,11 +26,11 @@ class OwnServer:
 
     @property
     def port(self) -> int:
-        """On the loopback interface."""
+        """Its port on the loopback interface."""
         return int(self.server.endpoint.rpartition(":")[2])
 
     def pause(self) -> None:
-        """Nothing is answered any more, and no connection ends."""
+        """Freeze it: it answers nothing, and its connections stay open."""
         self._do("pause", signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -43,7 +43,7 @@ class OwnServer:
             os.waitpid(pid, 0)
 
     def stop(self) -> None:
-        """SIGTERM, and wait."""
+        """Send SIGTERM, and wait for the end."""
         if self.server.container:
             self._docker("stop", "-t", "30")
             return
@@ -52,7 +52,7 @@ class OwnServer:
             os.waitpid(pid, 0)
 
     def start(self) -> None:
-        """After `kill` or `stop`."""
+        """Start it again, after `kill` or `stop`."""
         server = self.server
         if server.container:
             self._docker("start")
@@ -60,9 +60,9 @@ class OwnServer:
             server.pids = [spawn(Path(server.folder), server.command, server.environment, server.user)]
 
     def wait_ready(self, seconds: float = 240.0) -> None:
-        """Return when it answers."""
+        """Wait until it answers."""
         if self.name == "kafka":
-            # Itself, whatever it sends its clients to.
+            # Check the server itself, not the address that it advertises.
             wait_for(lambda: kafka_answers(f"127.0.0.1:{self.port}", groups=False), seconds, self.name)
         else:
             # A node that was killed answers before it has found its indices again.
@@ -71,7 +71,7 @@ class OwnServer:
             wait_for(lambda: http_ok(f"{self.server.endpoint}{path}"), seconds, self.name)
 
     def remove(self) -> None:
-        """End it and its data."""
+        """End it and remove its data."""
         if self.server.container:
             self._docker("rm", "-f", "-v")
             return

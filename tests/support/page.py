@@ -1,4 +1,4 @@
-"""The page of an archive in a browser: open it, read its table, and see that it asks nobody else."""
+"""The page of an archive in a browser: opens it, reads its table, and checks that it contacts no other server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS = (
 NAMES = f"{ROWS}.map(row => row.querySelector('.name').textContent)"
 TOTAL = "document.querySelector('.total').textContent"
 OPTIONAL = ("/changes/studies", "/destinations", "/permissions")
-"""What an archive may not have: the page then does without, and the browser notes a 404."""
+"""Optional resources of an archive: the page works without them, and the browser records a 404."""
 
 
 def url(archive: RunningArchive) -> str:
@@ -32,7 +32,7 @@ def url(archive: RunningArchive) -> str:
 
 
 def put(archive: RunningArchive, data_sets: Iterable[Dataset]) -> str:
-    """Store the instances of one study; its UID, when all of them are searchable."""
+    """Store the instances of one study; returns its UID when all of them are searchable."""
     made = list(data_sets)
     assert post(archive, files(file_bytes(instance) for instance in made)).status == 200
     uid = str(made[0].StudyInstanceUID)
@@ -41,7 +41,8 @@ def put(archive: RunningArchive, data_sets: Iterable[Dataset]) -> str:
 
 
 def fill(archive: RunningArchive, count: int, **sizes: int) -> list[Dataset]:
-    """A ward of so many studies, searchable; the first instance of each, newest first."""
+    """Store a ward of `count` studies, and wait until they are searchable; returns the first instance of each, newest
+    first."""
     studies = list(ward(date.today(), count, **sizes))
     for made in studies:
         assert post(archive, files(file_bytes(instance) for instance in made)).status == 200
@@ -52,7 +53,7 @@ def fill(archive: RunningArchive, count: int, **sizes: int) -> list[Dataset]:
 
 @asynccontextmanager
 async def opened(archive: RunningArchive, address: str = "/", *, ready: str = "") -> AsyncIterator[Page]:
-    """The page. Afterwards nothing was asked of anybody else, and its console is clean."""
+    """The opened page. At the end it must have contacted no other server, and its console must be clean."""
     async with browser() as page:
         await page.size(1440, 900)
         await page.open(url(archive) + address)
@@ -79,7 +80,7 @@ async def _loaded(page: Page, ready: str) -> None:
 
 
 async def search(page: Page, text: str) -> None:
-    """Type into the box, in place of what is there."""
+    """Replace the text in the search box."""
     await page.evaluate("document.querySelector('#search').select()")
     await page.type("#search", text) if text else await page.evaluate(
         "(box => { box.value = ''; box.dispatchEvent(new Event('input')) })(document.querySelector('#search'))"

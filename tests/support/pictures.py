@@ -1,4 +1,4 @@
-"""Pictures by our pipeline, in this process, and by DCMTK: two that know nothing of each other."""
+"""Pictures rendered by our pipeline, in this process, and by DCMTK: two independent implementations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HAVE_DCMTK = shutil.which("dcmj2pnm") is not None
 
 
 def part10_of(path: str) -> bytes:
-    """A file as it can be stored: with UIDs that all are there."""
+    """A file that can be stored, with all UIDs present."""
     ds = pydicom.dcmread(path, force=True)
     wrong = [name for name in _UIDS if not str(ds.get(name) or "").replace(".", "").isdigit()]
     if not wrong:
@@ -63,14 +63,14 @@ def rendered_picture(part10: bytes, number: int = 1, look: RenderingParameters |
 
 
 def by_dcmtk(part10: bytes, folder: Path, *options: str) -> np.ndarray[Any, Any] | None:
-    """The picture as DCMTK makes it; None where it makes none."""
+    """The picture rendered by DCMTK; None if it renders none."""
     (folder / "in.dcm").write_bytes(part10)
     run = subprocess.run(["dcmj2pnm", "-q", "+on", *options, folder / "in.dcm"], capture_output=True, check=False)
     return np.asarray(Image.open(io.BytesIO(run.stdout))) if run.stdout else None
 
 
 def difference(first: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> int:
-    """The largest, of 255; grey is compared with colour of which all parts are the same."""
+    """The largest difference, of 255; grey is compared with colour whose components are all equal."""
     if first.ndim != other.ndim:
         first, other = (np.repeat(p[..., None], 3, 2) if p.ndim == 2 else p for p in (first, other))
     assert first.shape == other.shape

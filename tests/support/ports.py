@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 _PORTS = range(15000, 32000)
-"""Below what the kernel gives to clients."""
+"""Below the ports that the kernel assigns to clients."""
 
 
 def free_port(count: int = 1) -> int:
-    """The first of `count` free ports in a row, which nobody else on this machine who asks here is given soon: it may
-    be a while until they are listened on."""
+    """The first of `count` consecutive free ports. No other caller on this machine gets them for a while, since it may
+    take time until a server listens on them."""
     with Path(tempfile.gettempdir(), f"gantry-test-ports-{os.getuid()}").open("a+") as counter:
         fcntl.flock(counter, fcntl.LOCK_EX)
         counter.seek(0)

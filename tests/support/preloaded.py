@@ -1,9 +1,9 @@
 """`python -m gantry …` for tests, without the second and a half that it takes to import: a process that has imported
 everything waits, and forks for each call.
 
-What runs is the same program with the same arguments, environment, folder and descriptors, in a process of its own,
-which is killed, waited for and counted as any other. What it starts itself (indexer, decoders, writers) it
-starts as ever. `GANTRY_TESTS_FORK=0` starts everything anew.
+It runs the same program with the same arguments, environment, folder and descriptors, in its own process, which can be
+killed, waited for and counted like any other. That process starts its own children (indexer, decoders, writers) as
+usual. With `GANTRY_TESTS_FORK=0` every process is started from scratch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.support.overheard import note
 
 ROOT = Path(__file__).parents[2]
 IMPORTS = os.pathsep.join((str(ROOT / "libs"), str(ROOT)))
-"""PYTHONPATH of the processes that tests start: they run this tree, whichever is installed."""
+"""PYTHONPATH of the processes that tests start: they run this tree, whichever one is installed."""
 _LONGEST = 1 << 18
 _SHOWS_PATIENTS = frozenset(
     (
@@ -36,7 +36,7 @@ _SHOWS_PATIENTS = frozenset(
         *("import", "import-in-place", "left-in-place"),
     )
 )
-"""Commands that are asked to show patients, or whose files are called by their names."""
+"""Commands that show patients on request, or whose files have patients' names."""
 _MODULES = (
     "gantry.services.commands.serve",
     *(
@@ -64,7 +64,7 @@ _MODULES = (
 
 
 class Forked:
-    """A process of `gantry`, as `subprocess.Popen` has it."""
+    """A process of `gantry`, with the interface of `subprocess.Popen`."""
 
     def __init__(self, server: Preloaded, pid: int) -> None:
         self._server = server
@@ -87,7 +87,7 @@ class Forked:
         return code
 
     def send_signal(self, number: int) -> None:
-        """As long as it runs."""
+        """Send a signal while it runs."""
         if self.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
@@ -100,7 +100,7 @@ class Forked:
 
 
 class Preloaded:
-    """The process that forks, of this test process."""
+    """The forking process of this test process."""
 
     def __init__(self) -> None:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -131,7 +131,7 @@ class Preloaded:
                 if answer is None:
                     raise RuntimeError("the process that forks for tests does not answer")
                 if "pid" in answer:
-                    # What ended before under this number was another process: in an hour of tests numbers come again.
+                    # An earlier process with this number was another one: in an hour of tests numbers are reused.
                     self._exits.pop(answer["pid"], None)
                     return Forked(self, answer["pid"])
 
@@ -154,7 +154,7 @@ class Preloaded:
         return answer
 
     def close(self) -> None:
-        """End it. Processes that it forked go on."""
+        """End it. Processes that it forked keep running."""
         self._ours.close()
         self._process.wait(10)
 
@@ -188,7 +188,7 @@ def run_gantry(
     timeout: float | None = None,
     cwd: Path = ROOT,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `gantry` to its end; what it said is in files of `folder` meanwhile. Raises `subprocess.TimeoutExpired`."""
+    """Run `gantry` to its end; its output is in files of `folder` meanwhile. Raises `subprocess.TimeoutExpired`."""
     words = [str(argument) for argument in arguments]
     out, err = (folder / f".{name}-{time.monotonic_ns()}" for name in ("out", "err"))
     with out.open("wb+") as stdout, err.open("wb+") as stderr:
@@ -253,7 +253,7 @@ def _reap(connection: socket.socket) -> None:
 
 
 def _become(request: dict[str, Any], descriptors: Sequence[int]) -> None:
-    """Be `python -m gantry`, from its first line on. Does not return."""
+    """Become `python -m gantry`, from its first line on. Does not return."""
     import random
     import runpy
 
@@ -272,7 +272,7 @@ def _become(request: dict[str, Any], descriptors: Sequence[int]) -> None:
         random.seed()
         from gantry.common.runtime import failpoints
 
-        # The only thing that is read of the environment when it is imported.
+        # The only part of the environment that is read at import.
         failpoints._ARMED = failpoints.parse(os.environ.get("GANTRY_FAILPOINTS", ""))
         sys.argv = [str(ROOT / "libs" / "gantry" / "__main__.py"), *request["arguments"]]
         try:

@@ -1,4 +1,4 @@
-"""Peers made of pynetdicom, in threads of the test: an SCP that keeps the bytes it gets, and associations to us."""
+"""Peers built with pynetdicom, in threads of the test: an SCP that retains received bytes, and associations to us."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gantry.common.net import Peer
 
 @dataclass
 class Kept:
-    """Handlers for C-STORE and N-EVENT-REPORT requests: bytes as they came, and who moved them."""
+    """Handlers for C-STORE and N-EVENT-REPORT requests: the bytes as received, and the originator of each move."""
 
     answer: Callable[[str], int] = lambda _uid: 0x0000
     data: dict[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Kept:
         return [(evt.EVT_C_STORE, self._store), (evt.EVT_N_EVENT_REPORT, self._report)]
 
     def report(self, transaction_uid: str, seconds: float = 30.0) -> tuple[int, Dataset]:
-        """The report of a transaction, when it has come."""
+        """The report of a transaction, when it has arrived."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for kind, information in self.reports:
@@ -58,7 +58,7 @@ class Kept:
 
 
 class Scp:
-    """An AE of pynetdicom that accepts associations. `syntaxes` is what it takes for storage, None for everything."""
+    """An AE of pynetdicom that accepts associations. `syntaxes` are those it accepts for storage, None for all."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Scp:
 
     @property
     def address(self) -> str:
-        """For the command line."""
+        """The address for the command line."""
         return f"{self.ae_title}@127.0.0.1:{self.port}"
 
 

@@ -1,10 +1,10 @@
-"""The tests; what failed once is run once more, alone, and named as unsteady where it passes then.
+"""Runs the tests; a test that failed is run again, alone, and reported as unsteady if it then passes.
 
     python -m tests.support.rerun [--one-after-the-other] [arguments of pytest]
 
-A test that fails now and then is a defect to be looked into. But it must not hold back a day's work: so it is said at
-the end, in the lines that somebody reads. More than a few failures are no unsteadiness, and are not run again. Where
-the run itself broke off, not a test in it, it is begun anew, once.
+A test that fails now and then is a defect to investigate, but it must not stop a day's work: so it is reported at the
+end, in the lines that people read. More than a few failures do not count as unsteady, and are not run again. If the run
+itself broke off, and not a test in it, it is started again, once.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
 _FAILED = 1
-"""pytest's exit code where tests failed, and nothing else went wrong."""
+"""pytest's exit code if tests failed, and nothing else went wrong."""
 _BROKE_OFF = Path(".pytest_cache/broke-off")
-"""There where pytest or a worker of it failed, not a test. The exit code does not tell it: it was seen to be 0."""
+"""Exists if pytest or one of its workers failed, not a test. The exit code does not show that: it can be 0."""
 _MOST = 20
 _WORKERS = min(3, (os.cpu_count() or 2) + 1)
 """One more than processors: tests that harm servers wait much of their time. Each has its own servers, of 3 GB."""
 _BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
-"""In the order in which they were collected, which is ours (tests/conftest.py)."""
+"""Keeps our order of collection (tests/conftest.py)."""
 _LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
 _ONE_AFTER_THE_OTHER = "--one-after-the-other"
-"""For tests that need the machine for themselves."""
+"""For tests that need the whole machine."""
 
 
 def main(arguments: list[str]) -> int:
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     if not failed or len(failed) > _MOST:
         return code
     print(f"\nonce more, alone: {len(failed)} that failed", flush=True)
-    os.environ.pop("GANTRY_TESTS_UNTIL", None)  # what failed is never left
+    os.environ.pop("GANTRY_TESTS_UNTIL", None)  # failed tests are never left out
     code = _pytest("-p", "no:xdist", *failed)
     still = set(json.loads(_LAST_FAILED.read_text())) if _LAST_FAILED.exists() else set()
     for name in failed:
@@ -63,7 +63,7 @@ def _pytest(*arguments: str) -> int:
 
 
 def pytest_internalerror() -> None:
-    """What pytest calls: this module is a plugin of the run that it starts."""
+    """A hook of pytest: this module is a plugin of the run that it starts."""
     _BROKE_OFF.parent.mkdir(exist_ok=True)
     _BROKE_OFF.touch()
 

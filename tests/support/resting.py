@@ -1,11 +1,11 @@
-"""pynetdicom's requestor, mended: two requests right after one another on an association, and one beside a report.
+"""Fixes pynetdicom's requestor: two requests in quick succession on an association, and one beside a report.
 
-Its other thread takes what arrives while nobody asks. It says that it rests before it does, and still says so for a
-moment after it went on: a request in that moment goes out, and its response is taken by that thread ("Received
-unexpected N-GET service message") while the test waits until its time is over.
+Its reactor thread handles messages that arrive between requests. It reports that it is paused before it is, and still
+reports so for a moment after it has resumed. If a request is sent in that moment, the reactor takes the response
+("Received unexpected N-GET service message"), and the test waits until its timeout.
 
-An N-EVENT-REPORT is served by a third thread, which says at its end that nobody rests. Where the other thread rested
-already, it never says so again, and a release waits for ever: a whole run of the tests was once lost to it.
+A third thread performs N-EVENT-REPORTs, and at its end reports that the reactor is not paused. If the reactor was
+paused already, it never reports so again, and a release waits for ever: a whole test run was once lost to this.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SAY_AGAIN_SECONDS = 0.05
 
 
 class _Checkpoint(threading.Event):
-    """Whoever passes it says so in the same step, and nobody closes it in between."""
+    """A checkpoint whose passing and reporting is one step, so that nobody can close it in between."""
 
     def __init__(self, association: Association) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class _Checkpoint(threading.Event):
 
 
 def mend() -> None:
-    """For all associations that this process makes from now on."""
+    """Fix all later associations of this process."""
     made = Association.__init__
 
     def init(self: Association, *arguments: Any, **named: Any) -> None:

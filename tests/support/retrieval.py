@@ -1,4 +1,4 @@
-"""What retrieve opens objects with, on a real store."""
+"""The object opening of the retrieve role, on a real store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.web import event_of
 
 @dataclass
 class Stored:
-    """Objects of a store, and how they are opened."""
+    """Objects of a store, and the functions that open them."""
 
     store: BlobStore
     converter: Converter
@@ -56,7 +56,7 @@ class Stored:
 
 
 async def all_of(opened: Opened) -> bytes:
-    """Everything that a source gives; as much as was said."""
+    """All bytes of a source; checks their number."""
     try:
         data = await drained(opened.source)
         assert len(data) == opened.size
@@ -66,7 +66,7 @@ async def all_of(opened: Opened) -> bytes:
 
 
 async def drained(source: Source, piece: int = 70_001) -> bytes:
-    """Everything that a source gives, in pieces of an odd length."""
+    """All bytes of a source, read in pieces of an odd length."""
     buffer, content = bytearray(piece), bytearray()
     while count := await source.readinto([memoryview(buffer)]):
         content += buffer[:count]

@@ -1,4 +1,4 @@
-"""An archive as a cluster runs it: every role a process of its own."""
+"""An archive as in a cluster: every role in its own process."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.support.ports import free_port
 
 
 class RunningRoles:
-    """One process of each role but for the indexer, of which there are two; and `asker`, which searches and gives back
-    in one process, for looking at what is there whatever is done to the others."""
+    """One process of each role, but two of the indexer; and `asker`, which searches and retrieves in one process, to
+    examine the content whatever is done to the others."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], settings: str = "") -> None:
         self._configured: dict[str, tuple[int, int]] = {}
@@ -40,12 +40,12 @@ class RunningRoles:
         return archive
 
     def peer(self, role: Role) -> Peer:
-        """Where a role listens."""
+        """The address of a role."""
         archive = self.processes[role.value]
         return replace(archive.peer, port=dimse_port(frozenset({role}), self._configured[role.value][0]))
 
     def start(self, *names: str, ready: bool = True) -> None:
-        """Start processes, all of them where none is named, side by side."""
+        """Start the named processes, or all of them, at the same time."""
         chosen = names or tuple(self.processes)
         for name in chosen:
             archive = self.processes[name]
@@ -68,11 +68,11 @@ class RunningRoles:
         self.processes[name].kill()
 
     def stop(self, name: str) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM; returns the exit code."""
         return self.processes[name].stop(40.0)
 
     def end(self) -> None:
-        """Whatever state they are in."""
+        """End all processes, whatever state they are in."""
         for archive in self.processes.values():
             archive.kill()
 
@@ -91,5 +91,5 @@ class RunningRoles:
 
 
 def _is_service(role: Role) -> bool:
-    """Not what stands before the services."""
+    """Whether a role is a service, not one in front of the services."""
     return role.value in ("ingest", "indexer", "query", "retrieve", "commitment", "orders")

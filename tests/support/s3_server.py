@@ -11,12 +11,12 @@ from tests.support.ports import free_port
 from tests.support.server import Server
 
 _KEYS = ("gantry", "gantrysecret")
-# Connections are kept, as every S3 server but this one does unasked.
+# Keep connections open, as all other S3 servers do by default.
 _S3 = {"ROOT_ACCESS_KEY": _KEYS[0], "ROOT_SECRET_KEY": _KEYS[1], "VGW_KEEP_ALIVE": "true", "VGW_QUIET": "true"}
 
 
 def contained(image: str, _: int) -> Server:
-    """In a container."""
+    """Start it in a container."""
     port = free_port()
     container = run_container(image, 7070, port, _S3, "--port :7070 --health /health posix /tmp")
     address = f"http://127.0.0.1:{port}"
@@ -25,7 +25,7 @@ def contained(image: str, _: int) -> Server:
 
 
 def processed(folder: Path, _: int) -> Server:
-    """As a process."""
+    """Start it as a process."""
     (folder / "data").mkdir(parents=True)
     port = free_port()
     binary = part("versitygw", "VERSITYGW") / "versitygw"

@@ -1,8 +1,8 @@
-"""Files of tests by worker, as pytest-xdist gives them out, mended: a run goes on when a worker dies.
+"""Fixes pytest-xdist's distribution of test files to workers: a run continues when a worker dies.
 
-Of a dead worker xdist hands out again all files it ever had, the ended ones too. Who gets such a file has nothing to
-run, reports nothing and is given nothing more: the run waits for ever. It also hands out again the test that the worker
-died of. Here what ended stays ended, and that test has failed; `tests.support.rerun` tries it once more, alone.
+xdist assigns all files of a dead worker again, including finished ones. A worker with such a file has nothing to run,
+reports nothing and gets no more files: the run waits for ever. xdist also assigns again the test that killed the
+worker. Here finished files stay finished, and that test has failed; `tests.support.rerun` runs it again, alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from xdist.workermanage import WorkerController
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]
-    """What xdist calls, with its names. A worker runs a test once it knows of the next one, so it is given two."""
+    """The interface that xdist calls. A worker runs a test only when it knows the next one, so it gets two."""
 
     def remove_node(self, node: WorkerController) -> str | None:
         files = self.assigned_work.pop(node)
@@ -39,5 +39,5 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:
-    """What xdist asks; for other ways to give out tests it has its own answer."""
+    """A hook of xdist; for other distributions it uses its own scheduler."""
     return ByFile(config, log) if config.getoption("dist") == "loadfile" else None

@@ -1,4 +1,4 @@
-"""What is seen over DIMSE, asked with pynetdicom."""
+"""What a peer or user sees over DIMSE, checked with pynetdicom."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KEYS = {"PATIENT": "PatientID", "STUDY": "StudyInstanceUID", "SERIES": "SeriesI
 
 
 def named(name: str, secret: str = "", kind: int = 0, *, response: bool = False) -> UserIdentityNegotiation:
-    """A user identity item: with a passcode where there is one; `kind` is another type."""
+    """A user identity item, with a passcode if one is given; `kind` is another type."""
     item = UserIdentityNegotiation()
     item.user_identity_type = kind or (2 if secret else 1)
     item.positive_response_requested = response
@@ -45,8 +45,8 @@ def _wait(holds: Callable[[], bool]) -> None:
 
 
 def refused(peer: Peer, *items: Any) -> tuple[int, int, int]:
-    """The numbers of the A-ASSOCIATE-RJ that a user gets. Now and then pynetdicom tells of the end of the connection
-    alone, and not of the rejection before it: then it asks again."""
+    """The numbers of the A-ASSOCIATE-RJ that a user gets. Sometimes pynetdicom reports only the end of the connection,
+    and not the rejection before it: then the request is repeated."""
     for _ in range(10):
         eyes = Eyes(peer, *items)
         if eyes.association.acceptor.primitive is not None:
@@ -56,10 +56,10 @@ def refused(peer: Peer, *items: Any) -> tuple[int, int, int]:
 
 
 class Eyes:
-    """An association of pynetdicom that looks at everything there is."""
+    """An association of pynetdicom for checking everything that is visible."""
 
     def __init__(self, peer: Peer, *items: Any) -> None:
-        """`items` are of the user information."""
+        """`items` are items of the user information."""
         self.kept = Kept()
         ae = AE(ae_title=peer.calling_ae_title)
         ae.network_timeout = ae.acse_timeout = ae.dimse_timeout = 30
@@ -72,7 +72,7 @@ class Eyes:
             ext_neg=[build_role(CT, scp_role=True), *items],
             evt_handlers=self.kept.handlers,
         )
-        # pynetdicom may return before its other thread has said what became of it.
+        # pynetdicom may return before its other thread has set the result.
         self.association = a
         _wait(lambda: a.is_established or a.is_rejected or a.is_aborted)
 
@@ -92,7 +92,7 @@ class Eyes:
 
     @property
     def response(self) -> bytes | None:
-        """What the archive answered about the user; None if it did not."""
+        """The archive's server response about the user; None without one."""
         item = self.association.acceptor.user_identity
         return None if item is None else bytes(item.server_response)
 
@@ -110,11 +110,11 @@ class Eyes:
         return [answer for status, answer in answers[:-1]]
 
     def find_keys(self, level: str, *keys: str) -> list[str]:
-        """What is found of a level, in order."""
+        """The unique keys found at a level, in order."""
         return sorted(str(answer[_KEYS[level]].value) for answer in self.find(level, *keys))
 
     def got(self, level: str, *keys: str) -> tuple[int, set[str]]:
-        """C-GET: the number of sub-operations, and what came."""
+        """C-GET: the number of sub-operations, and the received objects."""
         self.kept.data.clear()
         *_, (final, _) = self.association.send_c_get(identifier(level, keys), PATIENT_ROOT_GET)
         assert (final.Status, final.NumberOfFailedSuboperations) == (0x0000, 0)

@@ -1,4 +1,4 @@
-"""A CT series in space and a segmentation of it (PS3.3 A.51), made by hand: as little as a viewer needs to draw it."""
+"""A CT series with positions and a segmentation of it (PS3.3 A.51), written by hand: the minimum for a viewer."""
 
 from __future__ import annotations
 

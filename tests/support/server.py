@@ -1,4 +1,4 @@
-"""A server of a test session, as whoever started it hands it on."""
+"""A server of a test session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Server:
-    """A server that answers: where, on what it runs, and what has to be ended. A process also with what starts it
+    """A running server: its address, what it runs on, what must be ended, and for a process the command that starts it
     again."""
 
     name: str
@@ -28,4 +28,4 @@ class Server:
 
 
 class Unavailable(Exception):
-    """Neither an engine nor the parts are here."""
+    """Neither an engine nor the parts are available."""

@@ -1,11 +1,11 @@
-"""Real Kafka, OpenSearch and S3 for a test session: one of each, started when the first test asks, by whichever worker.
+"""Real Kafka, OpenSearch and S3 for a test session: one of each, started by the first worker whose test needs it.
 
-First choice are containers (testcontainers; image names by GANTRY_TEST_KAFKA_IMAGE and so on), second the same servers
-as plain processes from the parts of deploy/images/artefacts.sh. Where neither can be had the tests that need a server
-are skipped by name, and the session's closing lines say for each server what ran on what.
+The first choice is containers (testcontainers; image names by GANTRY_TEST_KAFKA_IMAGE and so on), the second the same
+servers as plain processes from the parts of deploy/images/artefacts.sh. If neither is available, tests that need a
+server are skipped by name. The session's closing lines show for each server what it ran on.
 
-Servers that run already are named by GANTRY_TEST_KAFKA=HOST:PORT, GANTRY_TEST_OPENSEARCH=URL and
-GANTRY_TEST_S3="URL KEY SECRET".
+GANTRY_TEST_KAFKA=HOST:PORT, GANTRY_TEST_OPENSEARCH=URL and GANTRY_TEST_S3="URL KEY SECRET" name servers that are
+running already.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.support.server import Server, Unavailable
 
 
 def begin() -> None:
-    """Called by the process that controls the session, before workers are born."""
+    """Called by the process that controls the session, before its workers start."""
     if SESSION not in os.environ:
         _remove_abandoned()
         folder = Path(tempfile.mkdtemp(prefix="gantry-servers-"))
@@ -48,7 +48,7 @@ def begin() -> None:
 
 
 def end() -> list[str]:
-    """End what was started; a line per server on what ran on what."""
+    """End all started servers; returns a line per server with what it ran on."""
     folder = Path(os.environ.pop(SESSION, "/nonexistent"))
     lines = [_closing_line(folder, name) for name in (*_STARTERS, *_TOOLS)] if folder.is_dir() else []
     lines += _left_out(folder)
@@ -57,8 +57,8 @@ def end() -> list[str]:
 
 
 def server(name: str) -> Server:
-    """The session's server of that name, started where it is not running, and anew where it died: one test fails of it,
-    or a few, and not all that come after. Raises `Unavailable`."""
+    """The session's server with that name; started if it is not running, and again if it died, so that only a few tests
+    fail, and not all later ones. Raises `Unavailable`."""
     address = os.environ.get(f"GANTRY_TEST_{name.upper()}")
     if address:
         return Server(name, address, "given by the environment")
@@ -75,7 +75,8 @@ def server(name: str) -> Server:
 
 
 def _started(name: str, folder: Path, before: dict[str, Any]) -> dict[str, Any]:
-    """As it is kept for the session's other workers. What died is named in the closing lines, with its last words."""
+    """Start a server, and record it for the session's other workers. A server that died is reported in the closing
+    lines, with its last output."""
     if before:
         died = folder / f"{name}.died"
         with died.open("a") as log:
@@ -98,7 +99,7 @@ def _last_words(known: dict[str, Any]) -> str:
 
 
 def _died(known: dict[str, Any]) -> bool:
-    """Whether nobody listens where the server was. One that is merely busy is let alone."""
+    """Whether nothing listens at the server's address. A server that is only busy has not died."""
     if "unavailable" in known or known["name"] in _TOOLS:
         return False
     host, _, port = Server(**known).endpoint.rpartition("/")[2].partition(":")
@@ -110,7 +111,7 @@ def _died(known: dict[str, Any]) -> bool:
 
 
 def required(name: str) -> Server:
-    """The same for a test: skipped where there is none, and counted for the closing lines."""
+    """The same for a test, which is skipped and counted for the closing lines if there is no server."""
     try:
         return server(name)
     except Unavailable as error:
@@ -118,23 +119,23 @@ def required(name: str) -> Server:
 
 
 def skip(name: str, why: str) -> NoReturn:
-    """Skip a test for want of a server or a tool, and count it for the closing lines."""
+    """Skip a test because a server or tool is missing, and count it for the closing lines."""
     with (Path(os.environ[SESSION]) / f"{name}.skipped").open("a") as counted:
         counted.write(".")
     pytest.skip(f"no {name}: {why}")
 
 
 def note(name: str, text: str) -> None:
-    """Keep something for the closing lines."""
+    """Record a text for the closing lines."""
     (Path(os.environ[SESSION]) / f"{name}.note").write_text(text)
 
 
 _LEFT_TO = {"first": "make test", "rest": "make test-rest", "long": "make test-long"}
-"""Notes of how many tests were left to which command."""
+"""Notes with the number of tests that were left out, each with the command that runs them."""
 
 
 def _left_out(folder: Path) -> list[str]:
-    """What was not run, and why."""
+    """Closing lines about tests that were not run."""
     idle, late = folder / "idle.note", folder / "time.skipped"
     left = {command: folder / f"{name}.note" for name, command in _LEFT_TO.items()}
     counts = {command: note.read_text() for command, note in left.items() if note.exists()}
@@ -170,7 +171,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _remove_abandoned() -> None:
-    """What a session left whose controlling process was killed."""
+    """Remove the servers of a session whose controlling process was killed."""
     for folder in Path(tempfile.gettempdir()).glob("gantry-servers-*"):
         try:
             pid = int((folder / "controller").read_text())
@@ -189,12 +190,12 @@ def _end_all(folder: Path) -> None:
 
 def _end_one(known: dict[str, Any], folder: Path) -> None:
     if known.get("image"):
-        # The layers stay: the next session's image is made of them.
+        # The layers stay: the next session's image is built from them.
         subprocess.run(["docker", "rmi", "--no-prune", known["image"]], capture_output=True, check=False)
     if known.get("container"):
         subprocess.run(["docker", "rm", "-f", "-v", known["container"]], capture_output=True, check=False)
     for pid in known.get("pids", ()):
-        # Only what we started: the number may belong to somebody else by now.
+        # End only processes that we started: the number may have been reused.
         if str(folder).encode() in _environment(pid):
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
@@ -211,8 +212,8 @@ def _environment(pid: int) -> bytes:
 
 
 def start_own(name: str, folder: Path, advertised: int = 0) -> Server:
-    """A server that belongs to one test alone, which may harm it; `own.OwnServer` ends it. Kafka's clients are sent to
-    port `advertised` of the loopback interface, where that is not 0. Raises `Unavailable`."""
+    """Start a server for a single test, which may harm it; `own.OwnServer` ends it. Kafka advertises port `advertised`
+    of the loopback interface to its clients, if that is not 0. Raises `Unavailable`."""
     folder.mkdir(parents=True, exist_ok=True)
     return _start(name, folder, advertised)
 
@@ -233,7 +234,7 @@ def _start(name: str, folder: Path, advertised: int = 0) -> Server:
 
 
 def remove_indices(prefix: str) -> None:
-    """Remove a test's indices from the session's OpenSearch: each takes some of its memory."""
+    """Remove a test's indices from the session's OpenSearch, since each uses some of its memory."""
     server = required("opensearch").address
     _delete(f"{server}/{prefix}-*")
     remove_templates(server, prefix)

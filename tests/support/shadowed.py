@@ -1,4 +1,4 @@
-"""A door before one archive, with Orthanc as the other one of shadow mode: three real processes."""
+"""A door in front of one archive, with Orthanc as the other archive of shadow mode: three real processes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.support.preloaded import run_gantry
 
 ROLES = ("ingest", "query", "retrieve", "orders")
 CALLERS = ("MODALITY", "STRANGER")
-"""STRANGER may do nothing at Gantry, and everything at Orthanc."""
+"""STRANGER has no permissions at Gantry, and all at Orthanc."""
 
 
 class Shadowed:
-    """`door` is where peers call; `archive` stands behind it, and `orthanc` beside it."""
+    """Peers call `door`; `archive` is behind it, and `orthanc` beside it."""
 
     def __init__(self, folder: Path, stores: Mapping[str, str], shadow: Mapping[str, Any], more: str = "", *door: str):
         """`more` are other sections of the settings, `door` arguments of the door's command."""
@@ -72,14 +72,14 @@ class Shadowed:
         return sum(float(value) for series, value in lines if all(label in series for label in wanted))
 
     def wait(self, reached: Callable[[], bool], words: str, seconds: float = 30.0) -> None:
-        """Return when it is so."""
+        """Wait until the condition holds."""
         deadline = time.monotonic() + seconds
         while not reached():
             assert time.monotonic() < deadline, f"not {words}\n{self.door.log.read_text()[-3000:]}"
             time.sleep(0.1)
 
     def command(self, *arguments: str) -> str:
-        """What `gantry shadow …` says on the stores of the archive."""
+        """The output of `gantry shadow …` on the stores of the archive."""
         environment = {**os.environ, **self.archive.environment, "PYTHONPATH": IMPORTS}
         where = ("--config", str(self.door.config), "--data", str(self.folder / "data"))
         done = run_gantry(["shadow", *arguments, *where], environment, self.folder, timeout=60)

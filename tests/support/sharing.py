@@ -1,4 +1,4 @@
-"""An archive that shares: its studies, who asks, and what people outside send."""
+"""An archive with links for people outside: its studies, its callers, and the requests of people outside."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OBJECTS = ["{0}", "{0}/series/{0}.1", "{0}/series/{0}.1/instances/{0}.1.1"]
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """The answer to a request."""
 
     status: int
     body: bytes
@@ -53,7 +53,7 @@ class Answer:
 
 @dataclass
 class Ward:
-    """The archive, and who asks."""
+    """The archive, and requests to it."""
 
     archive: RunningArchive
     folder: Path
@@ -88,7 +88,7 @@ class Ward:
         return self.send(path, "POST", body, {**FORM, "Sec-Fetch-Site": "same-origin", **headers})
 
     def let_in(self, path: str, password: str = "") -> dict[str, str]:
-        """What a browser sends once it was let in."""
+        """The headers that a browser sends after it was admitted."""
         answer = self.enter(path, password)
         assert answer.status == 303, answer.body
         return {"Cookie": answer.cookie}

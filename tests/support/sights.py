@@ -1,4 +1,4 @@
-"""Studies of which some are seen and others not, by every kind of sight; and questions about them."""
+"""Studies of which each kind of sight sees some and not others; and queries for them."""
 
 from __future__ import annotations
 
@@ -108,5 +108,5 @@ COUNTS = {TAGS[f"NumberOfPatientRelated{level}"] for level in ("Studies", "Serie
 
 
 def texts(documents: list[Mapping[int, object]]) -> list[str]:
-    """Documents without what is counted over all studies of a patient, to compare."""
+    """Documents for comparison, without the counts over all studies of a patient."""
     return sorted(repr(sorted((t, v) for t, v in document.items() if t not in COUNTS)) for document in documents)

@@ -1,5 +1,5 @@
-"""Spans as they come over the wire: a receiver of OTLP over HTTP that looks at bytes alone, for what must not be in
-them. What they say is read by `tests.support.collector`."""
+"""A receiver of OTLP over HTTP that retains only the bytes, to check that they do not contain certain data. Their
+content is decoded by `tests.support.collector`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threading import Thread
 
 
 class SpanSink:
-    """What was posted, in order."""
+    """The posted bodies, in order."""
 
     def __init__(self) -> None:
         posted = self.posted = list[bytes]()

@@ -1,4 +1,4 @@
-"""Systems made of pynetdicom that are told of performed procedure steps: a RIS that keeps them, and a screen."""
+"""Receivers of performed procedure steps, built with pynetdicom: a RIS that stores them, and a screen."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _OVER = ("COMPLETED", "DISCONTINUED")
 
 @dataclass
 class StepKeeper:
-    """A RIS, as strict as PS3.4 F.7 is. `refuses` are SOP Instance UIDs of steps that it cannot take."""
+    """A RIS, as strict as PS3.4 F.7. `refuses` are SOP Instance UIDs of steps that it refuses."""
 
     refuses: set[str] = field(default_factory=set)
     steps: dict[str, Dataset] = field(default_factory=dict)
     taken: list[tuple[str, str]] = field(default_factory=list)
-    """What changed something: SOP Instance UID, and the status that the message gave, "" for none."""
+    """The changes: SOP Instance UID, and the step's status in the message, "" for none."""
     answered: list[int] = field(default_factory=list)
 
     def create(self, event: evt.Event) -> tuple[Any, None]:
@@ -35,7 +35,7 @@ class StepKeeper:
         return self._answer(self._set(str(request.RequestedSOPInstanceUID), event.modification_list))
 
     def of(self, uid: str) -> list[str]:
-        """What was said of a step, in the order in which it came."""
+        """The statuses of a step, in the order of arrival."""
         return [data_set for step_uid, data_set in self.taken if step_uid == uid]
 
     def _create(self, uid: str, data_set: Dataset) -> Dataset:
@@ -86,7 +86,7 @@ def keeping(keeper: StepKeeper, title: str = "RIS", port: int = 0) -> Iterator[i
 @contextmanager
 def notified(notices: list[tuple[str, int]], title: str = "BOARD", port: int = 0) -> Iterator[int]:
     """The port at which a screen listens; it appends SOP Instance UIDs and Event Type IDs. It is SCU of the SOP class,
-    and takes no association in which it would be SCP."""
+    and refuses associations in which it would be SCP."""
     ae = AE(ae_title=title)
     ae.add_supported_context(ModalityPerformedProcedureStepNotification, scu_role=False, scp_role=True)
 

@@ -1,4 +1,4 @@
-"""STOW-RS requests, written by hand: what a sender of any manners sends."""
+"""STOW-RS requests, written by hand, as well-behaved and other senders write them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ METADATA = f'multipart/related; type="application/dicom+json"; boundary={BOUNDAR
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """The answer to a request."""
 
     status: int
     headers: dict[str, str]
@@ -29,7 +29,7 @@ class Answer:
         return response
 
     def stored(self) -> list[str]:
-        """The SOP Instance UIDs of what is stored."""
+        """The SOP Instance UIDs of the stored instances."""
         return [item["00081155"]["Value"][0] for item in self._items("00081199")]
 
     def failures(self) -> dict[str, int]:
@@ -37,7 +37,7 @@ class Answer:
         return {item["00081155"]["Value"][0]: item["00081197"]["Value"][0] for item in self._items("00081198")}
 
     def others(self) -> list[int]:
-        """Failure Reasons of what has no name."""
+        """Failure Reasons without a SOP Instance UID."""
         return [item["00081197"]["Value"][0] for item in self._items("0008119A")]
 
     def warnings(self) -> list[int]:
@@ -49,7 +49,7 @@ class Answer:
 
 
 def part(content: bytes, type_: str | None = "application/dicom", **headers: str) -> bytes:
-    """One part, its header fields with - for _."""
+    """One part; in the names of header fields _ becomes -."""
     lines = [f"Content-Type: {type_}"] if type_ is not None else []
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + content

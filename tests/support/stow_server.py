@@ -1,4 +1,4 @@
-"""A web server that objects are sent to by STOW-RS, on this machine: a real one, which does what a test says."""
+"""A real web server on this machine that receives objects by STOW-RS, and answers as a test wants."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ Answer = Callable[[Posted], Awaitable[web.StreamResponse] | web.StreamResponse]
 
 @dataclass
 class StowServer:
-    """What was posted, in order. What is in `refuses` fails with that reason; `answer` answers otherwise."""
+    """The posted requests, in order. Instances in `refuses` fail with that reason; `answer` replaces the answer."""
 
     posted: list[Posted] = field(default_factory=list)
     kept: dict[str, bytes] = field(default_factory=dict)
     refuses: dict[str, int] = field(default_factory=dict)
     answer: Answer | None = None
     unread: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] | None = None
-    """Answers before anything is read."""
+    """Answers before the body is read."""
     port: int = 0
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""A receiver of notifications of subscriptions over FHIR on this machine, and how one is subscribed."""
+"""A receiver of FHIR subscription notifications on this machine, and the Subscriptions for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FHIR_JSON = "application/fhir+json"
 
 
 class Subscriber:
-    """`bundles` are those that it accepted, in order, `heads` the headers of each; `status` is what it answers."""
+    """`bundles` are the accepted ones, in order, `heads` the headers of each; `status` is its answer."""
 
     def __init__(self) -> None:
         self.bundles: list[dict[str, Any]] = []
@@ -46,11 +46,11 @@ class Subscriber:
         self.base = f"http://127.0.0.1:{self.port}/told"
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
-        """What was told of one type, in R4."""
+        """The bundles of one notification type, in R4."""
         return [bundle for bundle in self.bundles if bundle["type"] == "history" and value(bundle, "type") == kind]
 
     def events(self, subscription: str = "") -> list[tuple[int, str, str]]:
-        """Number, method and study of each event that was told, each number once; of one subscription, or of all."""
+        """Number, method and study of each reported event, each number once; of one subscription, or of all."""
         notified: dict[int, tuple[int, str, str]] = {}
         for bundle in self.of_type("event-notification"):
             if subscription and not value(bundle, "subscription").endswith(f"/{subscription}"):
@@ -97,7 +97,7 @@ def subscription(
     headers: tuple[str, ...] = (),
     **fields: Any,
 ) -> dict[str, Any]:
-    """A Subscription that is wanted."""
+    """A requested Subscription."""
     channel: dict[str, Any] = {
         "type": "rest-hook",
         "endpoint": endpoint,
@@ -127,7 +127,7 @@ def subscription(
 
 
 def subscription_r5(topic: str, endpoint: str, content: str = "id-only", **fields: Any) -> dict[str, Any]:
-    """A Subscription of R5 that is wanted."""
+    """A requested Subscription in R5."""
     return {
         "resourceType": "Subscription",
         "status": "requested",
@@ -152,7 +152,7 @@ def ask(
     kind: str = FHIR_JSON,
     release: str = "r4",
 ) -> tuple[int, Any]:
-    """What an archive answers below its base of FHIR; the body as JSON, None where there is none."""
+    """The archive's answer below its FHIR base; the body as JSON, None without one."""
     headers = {"Content-Type": kind, **({"Authorization": f"Bearer {token}"} if token else {})}
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{base}/fhir/{release}/{path}", data, headers, method=method)
@@ -165,7 +165,7 @@ def ask(
 
 
 def until(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """What `holds` gives, once it is something."""
+    """The result of `holds`, once it is true."""
     deadline = time.monotonic() + seconds
     while not (result := holds()):
         assert time.monotonic() < deadline, "it does not come about"

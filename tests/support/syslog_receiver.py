@@ -1,4 +1,4 @@
-"""Audit repositories of tests: rsyslog where it is installed, and a receiver of syslog over TLS of our own."""
+"""Audit repositories for tests: rsyslog if it is installed, and our own receiver of syslog over TLS."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ action(type="omfile" file="{file}" template="raw")
 
 
 class SyslogReceiver:
-    """A process that is ended and started again; every message is a line of `file`."""
+    """A process that can be ended and started again; every message is a line of `file`."""
 
     def __init__(self, kind: str, folder: Path, pair: Pair, ca: Path) -> None:
-        """Skips the test where rsyslog is asked for and is not installed."""
+        """Skips the test if rsyslog is requested but not installed."""
         self.port = free_port()
         self.file = folder / "messages"
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,7 +77,7 @@ _FRAME = re.compile(rb"([1-9][0-9]*) ")
 
 
 def frames(data: bytearray) -> list[bytes]:
-    """The whole frames in the beginning of `data`, which are taken out of it (RFC 5425 4.3)."""
+    """The complete frames at the beginning of `data`, which are removed from it (RFC 5425 4.3)."""
     whole = []
     while (head := _FRAME.match(data)) is not None and len(data) >= head.end() + int(head[1]):
         end = head.end() + int(head[1])

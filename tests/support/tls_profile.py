@@ -1,4 +1,4 @@
-"""What sslscan finds at a port, compared with the profile of PS3.15 B.12 (RFC 8996, RFC 9325 4.2, 3.3, 3.5)."""
+"""Compares the findings of sslscan at a port with the profile of PS3.15 B.12 (RFC 8996, RFC 9325 4.2, 3.3, 3.5)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.support.dcmtk import tool
 
 
 def require_profile(port: int, client: Pair | None = None) -> None:
-    """Fail where the port offers anything that is not in the profile, or not what it asks for. `client` is shown where
-    one has to show a certificate. The test is skipped without sslscan."""
+    """Fail if the port offers anything outside the profile, or lacks something that it requires. `client` is the client
+    certificate, if the port needs one. The test is skipped without sslscan."""
     pair = (f"--certs={client.certificate}", f"--pk={client.key}") if client is not None else ()
     command = [tool("sslscan"), "--xml=-", "--no-colour", *pair, f"127.0.0.1:{port}"]
     done = subprocess.run(command, capture_output=True, timeout=60, check=True)

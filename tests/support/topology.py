@@ -22,8 +22,8 @@ TOPOLOGIES = ("embedded", "cluster")
 
 
 def environment(topology: str, folder: Path) -> dict[str, str]:
-    """What `gantry serve` is told; in the cluster a bucket, topics and indices of its own. Skips the test where a
-    server cannot be had."""
+    """The environment for `gantry serve`; in the cluster with its own bucket, topics and indices. Skips the test if a
+    server is not available."""
     if topology == "embedded":
         return {}
     return cluster_environment(
@@ -52,14 +52,14 @@ def cluster_environment(folder: Path, s3: str, kafka: str, opensearch: str) -> d
         "GANTRY_KAFKA__REPLICATION": "1",
         "GANTRY_KAFKA__MIN_INSYNC": "1",
         "GANTRY_KAFKA__SESSION_TIMEOUT": "6",
-        # As in Kubernetes, where a pod that starts again has its name again.
+        # As in Kubernetes, where a restarted pod keeps its name.
         "GANTRY_KAFKA__INSTANCE_ID": name,
     }
 
 
 def own_stores(stores: Mapping[str, str], name: str) -> dict[str, str]:
-    """The stores of one of several archives: a prefix of its own in the same bucket, brokers and nodes. Embedded ones
-    are apart by their folders."""
+    """The stores of one of several archives: its own prefix in the same bucket, brokers and nodes. Embedded ones have
+    their own folders."""
     prefixed = {}
     for variable, value in stores.items():
         if variable == "GANTRY_STORAGE__OBJECTS":
@@ -71,9 +71,9 @@ def own_stores(stores: Mapping[str, str], name: str) -> dict[str, str]:
 
 
 def remove_stores(environment: Mapping[str, str]) -> None:
-    """Give what an archive that is over has in the session's servers back to them. Hundreds of indices make OpenSearch
-    slow, and Kafka dies of too many open files after some two hundred archives: each has nearly ninety partitions. A
-    server that is away, or in the middle of something, keeps them."""
+    """Remove the data of a finished archive from the session's servers. Hundreds of indices make OpenSearch slow, and
+    Kafka dies of too many open files after about two hundred archives: each has nearly ninety partitions. If a server
+    is away or busy, its data stays."""
     index, log = (urlsplit(environment.get(f"GANTRY_STORAGE__{name}", "")) for name in ("INDEX", "LOG"))
     if index.scheme == "opensearch":
         with suppress(OSError):
@@ -92,7 +92,7 @@ def _remove_indices(server: str, prefix: str) -> None:
 
 
 async def remove_topics(bootstrap: str, prefix: str) -> None:
-    """Those that begin so; a broker that is away keeps them."""
+    """Remove the topics with a prefix; if the broker is away, they stay."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
     try:
         with suppress(KafkaError):

@@ -1,4 +1,4 @@
-"""Views of rejected instances, for tests: instances, and what is decided about them."""
+"""Instances and decisions about them, for tests of views of rejected instances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our own command line's functions, called from tests that look at something else."""
+"""Functions of our command line, for tests of something else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gantry.common.net import Peer, connect
 
 
 def store(peer: Peer, files: Iterable[DicomFile]) -> None:
-    """C-STORE, all of it with success."""
+    """C-STORE all files; all must succeed."""
     wanted = list(files)
     sent = asyncio.run(send_files(peer, wanted))
     assert sent.stored == len(wanted), sent.failures
@@ -34,7 +34,7 @@ async def _instances(peer: Peer, study: str) -> int:
 
 
 def wait_searchable(peer: Peer, study: str, count: int, seconds: float = 30.0) -> None:
-    """Return when so many instances of a study are in the index."""
+    """Wait until `count` instances of a study are in the index."""
     deadline = time.monotonic() + seconds
     while (number := asyncio.run(_instances(peer, study))) != count:
         assert time.monotonic() < deadline, f"{number} of {count} instances are searchable after {seconds:g} s"
@@ -50,7 +50,7 @@ async def _is_found(peer: Peer, file: DicomFile) -> bool:
 
 
 def wait_found(peer: Peer, file: DicomFile, seconds: float = 30.0) -> None:
-    """Return when one instance is in the index."""
+    """Wait until an instance is in the index."""
     deadline = time.monotonic() + seconds
     while not asyncio.run(_is_found(peer, file)):
         assert time.monotonic() < deadline, f"{file.path.name} is not searchable after {seconds:g} s"
@@ -58,7 +58,7 @@ def wait_found(peer: Peer, file: DicomFile, seconds: float = 30.0) -> None:
 
 
 def calling(peer: Peer, ae_title: str) -> Peer:
-    """The same archive, called under another AE title."""
+    """The same archive, called with another calling AE title."""
     return replace(peer, calling_ae_title=ae_title)
 
 

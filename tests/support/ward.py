@@ -1,4 +1,4 @@
-"""Sixty studies of a made-up hospital, with images that look like images: for pictures and tests of the page."""
+"""Sixty studies of a fictional hospital with realistic images, for screenshots and tests of the page."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ REFERRERS = ("Brandt^Eva", "Rossi^Paolo", "Novak^Jan", "Achterberg^Lotte")
 
 @cache
 def _picture(files: tuple[str, str]) -> Any:
-    """A real image, where pydicom's samples are there; otherwise a smaller one. CT is in Hounsfield units plus 1024."""
+    """A real image if pydicom's samples are available; otherwise a smaller one. CT is in Hounsfield units plus 1024."""
     large, small = files
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -70,7 +70,7 @@ def _picture(files: tuple[str, str]) -> Any:
 
 
 def _slice(files: tuple[str, str], at: int, count: int, size: int) -> Any:
-    """The same picture, smaller towards both ends of its series, as a body is."""
+    """The same picture, smaller towards both ends of its series, like a body."""
     pixels = _picture(files)
     near = 1.0 - 0.3 * abs(at - (count - 1) / 2) / max(count / 2, 1)
     steps = (np.arange(size) - size / 2) / near * (pixels.shape[0] / size) + pixels.shape[0] / 2

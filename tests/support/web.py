@@ -1,4 +1,4 @@
-"""The DICOMweb half of roles over real connections, on real embedded stores."""
+"""The DICOMweb handlers of roles over real connections, on real embedded stores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.support.objects import file_bytes
 
 @dataclass(frozen=True)
 class WebSite:
-    """A server that plays query and retrieve, and a client of it."""
+    """A server with the roles query and retrieve, and a client for it."""
 
     client: aiohttp.ClientSession
     store: BlobStore
@@ -105,7 +105,7 @@ async def web_site(folder: Path, cors: Sequence[str] = ()) -> AsyncIterator[WebS
 
 
 async def parts_of(response: aiohttp.ClientResponse) -> list[tuple[str, bytes]]:
-    """Content-Type and content of each part, as aiohttp's own reader has them."""
+    """Content-Type and content of each part, parsed by aiohttp's own reader."""
     reader = aiohttp.MultipartReader.from_response(response)
     contents = []
     while part := await reader.next():

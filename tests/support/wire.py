@@ -1,4 +1,4 @@
-"""A private vocabulary for bytes on the wire: PDUs, PDVs, command sets, and ways to cut them."""
+"""Helpers for bytes on the wire: PDUs, PDVs, command sets, and ways to cut them."""
 
 from __future__ import annotations
 

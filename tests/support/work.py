@@ -1,4 +1,4 @@
-"""How much work a function has with longer and longer input, without a stopwatch's say in what is too long."""
+"""Measures how the work of a function grows with its input, without an absolute time limit."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable
 
 LINEAR = 40
-"""Eight times the input: 8 where work is linear, 64 where it is quadratic. Between busy neighbours a linear one
-has been seen to grow by 37, where the longer input no longer has the cache for itself."""
+"""The limit for eight times the input: linear work grows by 8, quadratic work by 64. On a busy machine linear work has
+grown by 37, when the longer input had to share the cache."""
 
 _LEAST = 0.0005
-"""Seconds. Below it a measurement says nothing about growth."""
+"""In seconds. A shorter measurement says nothing about growth."""
 
 
 def growth(work: Callable[[int], Callable[[], object]], n: int, times: int = 8) -> float:
-    """By what the processor time of `of(n)()` grows when `n` becomes `times` as much: about `times` where the work is
-    linear, its square where it is quadratic. The best of five runs each, of this thread alone."""
+    """The factor by which the processor time of `of(n)()` grows when `n` is multiplied by `times`: about `times` for
+    linear work, its square for quadratic work. The best of five runs each, for this thread only."""
     small, large = work(n), work(n * times)
     return _best(large) / max(_best(small), _LEAST)
 

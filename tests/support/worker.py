@@ -1,4 +1,4 @@
-"""A scheduler and a worker made of pynetdicom, that use Unified Procedure Steps (PS3.4 CC)."""
+"""A scheduler and a worker built with pynetdicom that use Unified Procedure Steps (PS3.4 CC)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def code(value: str = "SEG") -> Dataset:
 
 
 def step(**values: Any) -> Dataset:
-    """What N-CREATE says."""
+    """The data set of N-CREATE."""
     made = Dataset()
     made.SpecificCharacterSet = "ISO_IR 100"
     made.TransactionUID = ""
@@ -47,7 +47,7 @@ def step(**values: Any) -> Dataset:
 
 
 def performed(transaction: str) -> Dataset:
-    """What N-SET says before the workitem is completed."""
+    """The data set of N-SET before the workitem is completed."""
     item = Dataset()
     item.PerformedStationNameCodeSequence = Items([code("W1")])
     item.PerformedProcedureStepStartDateTime = "20260105093000"
@@ -58,7 +58,7 @@ def performed(transaction: str) -> Dataset:
 
 
 def set_(transaction: str, **values: Any) -> Dataset:
-    """What N-SET says."""
+    """The data set of N-SET."""
     made = Dataset()
     if transaction:
         made.TransactionUID = transaction
@@ -111,7 +111,7 @@ class Worker:
         return status, workitem
 
     def act(self, uid: str, action: int, data: Dataset | None, sop_class: str = UnifiedProcedureStepPull) -> Dataset:
-        """The response to N-ACTION; `sop_class` is the context it goes over."""
+        """The response to N-ACTION; `sop_class` is the abstract syntax of its context."""
         return self._association.send_n_action(data, action, UnifiedProcedureStepPush, uid, meta_uid=sop_class)[0]
 
     def change_state(self, uid: str, state: str, transaction: str) -> int:
@@ -144,7 +144,7 @@ class Worker:
 
 
 class Board:
-    """A subscriber: it listens for N-EVENT-REPORTs, and notes UID, Event Type ID and event information of each."""
+    """A subscriber: it listens for N-EVENT-REPORTs, and records UID, Event Type ID and event information of each."""
 
     def __init__(self, title: str = "BOARD", port: int = 0) -> None:
         self.told: list[tuple[str, int, Dataset]] = []

@@ -19,7 +19,7 @@ async def channel(
 
 
 def report_in(event: dict[str, Any]) -> tuple[str, int, str]:
-    """The UID, the type, and the state if it tells one."""
+    """The UID, the type, and the state if the event has one."""
     state = event.get("00741000", {}).get("Value", [""])[0]
     return event["00001000"]["Value"][0], event["00001002"]["Value"][0], state
 
@@ -29,7 +29,7 @@ async def next_of(opened: aiohttp.ClientWebSocketResponse, number: int) -> list[
 
 
 async def pages_until(opened: aiohttp.ClientWebSocketResponse, number: int) -> tuple[list[tuple[str, int, str]], str]:
-    """So many events, and the cursor behind them."""
+    """`number` events, and the cursor behind them."""
     events: list[tuple[str, int, str]] = []
     while True:
         page = await opened.receive_json(timeout=10)

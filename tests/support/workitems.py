@@ -37,7 +37,7 @@ def code(value: str, meaning: str) -> Values:
 
 
 def workitem(**values: Any) -> Values:
-    """What N-CREATE says."""
+    """The attributes of N-CREATE."""
     fields = {
         "ScheduledProcedureStepPriority": "MEDIUM",
         "ProcedureStepLabel": "Segment the liver",
@@ -54,7 +54,7 @@ def workitem(**values: Any) -> Values:
 
 
 def done(**values: Any) -> Values:
-    """What N-SET says before a workitem is completed."""
+    """The attributes of N-SET before a workitem is completed."""
     item = attributes(
         PerformedStationNameCodeSequence=[code("W1", "Worker")],
         PerformedProcedureStepStartDateTime="20260105093000",
@@ -69,7 +69,7 @@ def done(**values: Any) -> Values:
 
 
 def why() -> Values:
-    """What N-SET says before a workitem is cancelled."""
+    """The attributes of N-SET before a workitem is cancelled."""
     item = {TAGS["ProcedureStepDiscontinuationReasonCodeSequence"]: [code("BAD", "Bad input")]}
     return {TAGS["ProcedureStepProgressInformationSequence"]: [item]}
 
@@ -130,7 +130,7 @@ def as_json(values: Values) -> dict[str, Any]:
 
 
 def claim(transaction: str = MINE, wanted: str = "IN PROGRESS") -> dict[str, Any]:
-    """What a change of state says."""
+    """The body of a change of state."""
     return as_json(attributes(TransactionUID=transaction, ProcedureStepState=wanted))
 
 
@@ -141,7 +141,7 @@ class WorkitemsClient:
         self._base = f"http://127.0.0.1:{http_port}/dicom-web/workitems"
 
     def ask(self, method: str, path: str = "", body: Any = None) -> tuple[int, Any, Message]:
-        """Status, the answer (text where it is no JSON), and its headers."""
+        """Status, the answer (text if it is not JSON), and its headers."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/dicom+json", "Accept": "*/*"}
         request = urllib.request.Request(self._base + path, data, headers, method=method)
@@ -156,6 +156,6 @@ class WorkitemsClient:
         assert status == 201, words
 
     def state(self, uid: str) -> str:
-        """The state of a workitem, "" where there is none."""
+        """The state of a workitem, "" without one."""
         status, answer, _ = self.ask("GET", f"/{uid}")
         return str(answer[0]["00741000"]["Value"][0]) if status == 200 else ""

@@ -1,4 +1,4 @@
-"""A ward's orders as data sets: what is placed over HTTP, and what wlmscpfs and Orthanc's plugin read as files."""
+"""A ward's orders as data sets: placed over HTTP, or read as files by wlmscpfs and Orthanc's plugin."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def scheduled(id_: str = "S1", **values: Any) -> Dataset:
 
 
 def ordered(number: int, *steps: Dataset, **values: Any) -> Dataset:
-    """An order of a patient of its own."""
+    """An order for a patient of its own."""
     order = Dataset()
     order.SpecificCharacterSet = "ISO_IR 192"
     order.AccessionNumber = f"A{number}"
@@ -157,7 +157,7 @@ def _with_meta(order: Dataset, meta: FileMetaDataset) -> Dataset:
 
 
 def plain(answers: Sequence[Dataset]) -> list[str]:
-    """Answers as texts that compare, without the character set that they are written in, in a fixed order."""
+    """Answers as comparable texts in a fixed order, without their character set."""
     return sorted(json.dumps(_plain(answer), sort_keys=True, ensure_ascii=False) for answer in answers)
 
 

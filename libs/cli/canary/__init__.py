@@ -1,1 +1,1 @@
-"""`gantry canary`: a small made-up image goes the way of every image, again and again, and is counted on its way."""
+"""`gantry canary`: sends a small synthetic image through the archive again and again, and measures each step."""

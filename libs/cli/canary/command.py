@@ -28,7 +28,7 @@ class CanaryMetrics:
         self.registry = CollectorRegistry()
         self._seconds = Histogram(
             "gantry_canary_seconds",
-            "How long a step took that succeeded",
+            "How long a successful step took",
             ("step",),
             buckets=_BUCKETS,
             registry=self.registry,
@@ -37,13 +37,13 @@ class CanaryMetrics:
         self._rounds = Counter("gantry_canary_rounds", "Rounds", ("outcome",), registry=self.registry)
         self._succeeded = Gauge(
             "gantry_canary_last_success_timestamp_seconds",
-            "When a round succeeded the last time",
+            "When a round succeeded last",
             registry=self.registry,
         )
 
     def begin(self, steps: tuple[str, ...], now: float) -> None:
-        """Series that are there from the start: an alert must not wait for the first failure. A canary that has never
-        succeeded counts from its start."""
+        """Create all series at the start, so that an alert does not wait for the first failure. Until the first success
+        the start counts as the last one."""
         for step in steps:
             self._failures.labels(step)
             self._seconds.labels(step)
@@ -66,23 +66,26 @@ class CanaryMetrics:
 
 @click.command()
 @calls_a_peer
-@click.option("--every", type=click.FloatRange(min=1), help="Seconds between rounds; one round where not given.")
-@click.option("--rounds", type=click.IntRange(1), help="End after so many.")
+@click.option("--every", type=click.FloatRange(min=1), help="Seconds between rounds; without it one round.")
+@click.option("--rounds", type=click.IntRange(1), help="End after so many rounds.")
 @click.option(
-    "--deadline", default=30.0, show_default=True, help="Seconds after the acknowledgement for the image to be found."
+    "--deadline",
+    default=30.0,
+    show_default=True,
+    help="Seconds after the acknowledgement in which the image must be found.",
 )
-@click.option("--without", "left_out", multiple=True, type=click.Choice(STEPS), help="Leave this step out.")
+@click.option("--without", "left_out", multiple=True, type=click.Choice(STEPS), help="Skip this step.")
 @click.option(
     "--move-port",
     type=click.IntRange(1, 65535),
-    help="Be a destination of C-MOVE on this port; the archive must know --aet with it.",
+    help="Be a C-MOVE destination on this port; the archive must know --aet with this port.",
 )
 @click.option("--move-host", default="0.0.0.0", show_default=True, help="The address to listen on for that.")  # noqa: S104
 @click.option("--web", "url", metavar="URL", help="The archive's DICOMweb: the image is deleted at the end.")
 @click.option(
     "--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A bearer token for that."
 )
-@click.option("--name", default="canary", show_default=True, help="Which of several canaries this is.")
+@click.option("--name", default="canary", show_default=True, help="Name of this canary, if there are several.")
 @click.option("--metrics-port", type=click.IntRange(1, 65535), help="Serve metrics for Prometheus on this port.")
 @json_option
 async def canary(
@@ -100,10 +103,10 @@ async def canary(
     as_json: bool,
     timeout: float,
 ) -> int:
-    """Send a made-up image the way of all images, and say how long each step takes and what fails.
+    """Send a synthetic image through the archive, and report how long each step takes and what fails.
 
-    It is stored, found, fetched (C-GET) and compared, sent by the archive (C-MOVE, with --move-port), committed, and
-    deleted (with --web).
+    The image is stored, found, fetched (C-GET) and compared, sent by the archive (C-MOVE, with --move-port), committed,
+    and deleted (with --web).
 
     \b
     gantry canary GANTRY@127.0.0.1
@@ -112,7 +115,7 @@ async def canary(
     possible = {"move": move_port is not None, "delete": url is not None}
     steps = tuple(step for step in STEPS if step not in left_out and possible.get(step, True))
     if "store" not in steps:
-        raise click.UsageError("without the store there is nothing to look for")
+        raise click.UsageError("the step `store` cannot be skipped: all others need its image")
     clock, shown = SystemClock(), CanaryMetrics()
     shown.begin(steps, clock.now_us() / 1e6)
     web = None if url is None else Web(url, read_token(token_file))

@@ -1,4 +1,4 @@
-"""The canary's own storage port: where the archive sends the image by C-MOVE."""
+"""The canary's own storage port, to which the archive sends the image by C-MOVE."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _OneCaller:
 
 @asynccontextmanager
 async def listening(host: str, port: int, caller: str) -> AsyncIterator[Path]:
-    """The folder into which comes what `caller` sends, one file for each image. Raises `OSError`."""
+    """A folder that receives the images of `caller`, one file each. Raises `OSError`."""
     with TemporaryDirectory(prefix="gantry-canary-") as name:
         admission = _OneCaller(caller)
         server = Server([FolderService(Path(name), [SECONDARY_CAPTURE])], admission, admission)

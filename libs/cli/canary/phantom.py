@@ -1,4 +1,4 @@
-"""The image that a canary sends: of nobody, small, and never the same twice. Pure but for the random bytes."""
+"""The image that a canary sends: synthetic, small, and different each time. Pure except for the random bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIDE = 32
 
 @dataclass(frozen=True, slots=True)
 class Phantom:
-    """An image, and where it belongs."""
+    """An image with its study and series."""
 
     study: str
     series: str
@@ -28,19 +28,19 @@ class Phantom:
     data_set: Dataset
 
     def write(self, folder: Path) -> Path:
-        """As a Part 10 file."""
+        """Write the image as a Part 10 file."""
         path = folder / f"{self.instance}.dcm"
         self.data_set.save_as(path, enforce_file_format=True)
         return path
 
 
 def uid_of(*words: str) -> str:
-    """A UID that follows from words (PS3.5 B.2)."""
+    """The UID that is derived from these words (PS3.5 B.2)."""
     return f"2.25.{uuid5(NAMESPACE_URL, '/'.join(('gantry-canary', *words))).int}"
 
 
 def phantom(name: str, now: datetime) -> Phantom:
-    """A new image. Those of one canary (`name`) and one day are one study, so that what is left of them is one row."""
+    """A new image. The images of one canary (`name`) on one day form one study, so that leftovers are one row."""
     day = f"{now:%Y%m%d}"
     made = Phantom(uid_of(name, day), uid_of(name, day, "series"), new_uid(), Dataset())
     ds = made.data_set

@@ -1,4 +1,4 @@
-"""One round: the image is stored, found, fetched, sent by the archive, committed, and deleted where that is wanted."""
+"""One round: the image is stored, found, fetched, sent by the archive, committed, and on request deleted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LOOK_AGAIN = 0.25
 
 
 class StepFailed(PeerError):
-    """A step did not come out as it should; the message says how."""
+    """A step failed; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """Where the archive speaks DICOMweb (the base of its studies service), with a token if it wants one."""
+    """The base URL of the archive's DICOMweb studies service, with a token if the archive needs one."""
 
     url: str
     token: str = ""
@@ -51,8 +51,8 @@ class Web:
 
 @dataclass(slots=True)
 class Round:
-    """What one round asks: `find` within `deadline` seconds after the acknowledgement; what the archive is to send to
-    `destination` comes into the folder `received`; over `web` the image is deleted."""
+    """One round. The image must be found within `deadline` seconds after the acknowledgement; the archive sends it to
+    `destination`, which writes to the folder `received`; over `web` it is deleted."""
 
     peer: Peer
     clock: Clock
@@ -65,7 +65,7 @@ class Round:
     took: list[StepResult] = field(default_factory=list)
 
     async def run(self, made: Phantom) -> list[StepResult]:
-        """All steps, in order. Those that need the image end with the first that fails."""
+        """Run all steps, in order. After a failure the steps that need the image are skipped."""
         ways: dict[str, Callable[[Phantom, DicomFile, Path], Awaitable[None]]] = {
             "store": self._store,
             "find": self._find,
@@ -113,7 +113,7 @@ class Round:
         contexts = get_contexts([SECONDARY_CAPTURE])
         await get_to(self.peer, service, contexts, STUDY_ROOT_GET, "IMAGE", _keys(made), timeout=self.timeout)
         if not service.received:
-            raise StepFailed("nothing came")
+            raise StepFailed("nothing was received")
         _require_same(file, service.received[0])
 
     async def _move(self, made: Phantom, file: DicomFile, _: Path) -> None:
@@ -167,6 +167,6 @@ def _keys(made: Phantom) -> list[str]:
 def _require_same(sent: DicomFile, came: Path) -> None:
     got = look(came)
     if not isinstance(got, DicomFile):
-        raise StepFailed(f"what came is no file: {got.reason}")
+        raise StepFailed(f"the received file is not valid: {got.reason}")
     if sent.path.read_bytes()[sent.offset :] != came.read_bytes()[got.offset :]:
-        raise StepFailed("other bytes came than were sent")
+        raise StepFailed("the received bytes differ from those sent")

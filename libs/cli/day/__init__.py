@@ -1,1 +1,1 @@
-"""`gantry bench`: a hospital's day, or a part of it, played against any archive, and how the archive took it."""
+"""`gantry bench`: plays a hospital's day, or a part of it, against any archive, and measures the archive."""

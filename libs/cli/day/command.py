@@ -31,13 +31,19 @@ def _hours(_: click.Context, __: click.Parameter, value: str) -> tuple[float, fl
 @calls_a_peer
 @click.option("--studies", type=click.IntRange(1), default=300, show_default=True, help="Studies of the whole day.")
 @click.option("--hours", callback=_hours, default="0-24", show_default=True, help="Play these hours of it alone.")
-@click.option("--speed", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Times as fast.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    help="How many times faster than real time.",
+)
 @click.option(
     "--looks",
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
-    help="How often a study is looked at, on average.",
+    help="How often a study is viewed, on average.",
 )
 @click.option("--images", type=click.IntRange(1), default=2000, show_default=True, help="Images of a study at most.")
 @click.option(
@@ -45,7 +51,7 @@ def _hours(_: click.Context, __: click.Parameter, value: str) -> tuple[float, fl
     type=click.IntRange(1, 200),
     default=20,
     show_default=True,
-    help="Modalities, and workstations, at work together at most.",
+    help="Most modalities, and most workstations, that work at once.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same day.")
 @json_option
@@ -63,7 +69,7 @@ async def bench(
 ) -> int:
     """Play a hospital's day against an archive: modalities send what they do, workstations search and fetch.
 
-    Never against an archive of patients: what is sent (patients GANTRY-BENCH-…) stays there.
+    Never use it on an archive with patients: the images that it sends (patients GANTRY-BENCH-…) stay there.
 
     \b
     gantry bench GANTRY@127.0.0.1 --studies 100 --hours 8-10 --speed 120
@@ -71,13 +77,13 @@ async def bench(
     clock = SystemClock()
     planned = day(studies, seed, hours=hours, looks=looks, most_images=images)
     if not planned:
-        click.echo("gantry: no study comes in these hours: more --studies, or more --hours", err=True)
+        click.echo("gantry: no study is planned in these hours: give more --studies, or more --hours", err=True)
         return EXIT_FAILED
     size = sum(study.images * study.modality.image_bytes for study in planned)
     count = sum(study.images for study in planned)
     if not as_json:
         words = f"{len(planned)} studies, {count} images, {size / 1e9:.2f} GB"
-        click.echo(f"{words} in {(hours[1] - hours[0]) * 3600 / speed:.0f} s, if the archive takes it", err=True)
+        click.echo(f"{words} in {(hours[1] - hours[0]) * 3600 / speed:.0f} s, if the archive keeps up", err=True)
     date = f"{datetime.fromtimestamp(clock.now_us() / 1e6).astimezone():%Y%m%d}"
     begun = clock.monotonic()
     with progress_bar("playing", len(planned), quiet=as_json) as bar:
@@ -121,8 +127,10 @@ def _tell(result: Result, studies: int, seconds: float, as_json: bool) -> None:
         f"({result.sent_bytes / 1e6 / seconds:.1f} MB/s); fetched {result.fetched}, {result.fetched_bytes / 1e6:.0f} MB"
     )
     if result.late > 1:
-        click.echo(f"gantry: {result.late:.1f} s behind the plan at most: more --at-once, or less --speed", err=True)
+        click.echo(
+            f"gantry: {result.late:.1f} s behind the plan at most: give more --at-once, or less --speed", err=True
+        )
     for (step, why), times in result.errors.most_common(20):
         click.echo(f"gantry: {times} x {step}: {why}", err=True)
     if result.given_up:
-        click.echo(f"gantry: {result.given_up} studies were given up after ten attempts", err=True)
+        click.echo(f"gantry: {result.given_up} studies were abandoned after ten attempts", err=True)

@@ -1,4 +1,4 @@
-"""The images of a planned study: data sets that are made when they are sent, of nobody. Pure but for random bytes."""
+"""The images of a planned study: synthetic data sets, made when they are sent. Pure except for random bytes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ImageSource:
 
 @cache
 def _pixels(size: int) -> bytes:
-    """Pixel data of one kind of image: the same for all of it, since an archive does not look."""
+    """Pixel data for images of one size: all get the same, since an archive does not examine it."""
     return os.urandom(size)
 
 

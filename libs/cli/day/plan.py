@@ -1,7 +1,7 @@
-"""What happens on a hospital's day: which studies come when, how large they are, and who looks at them. Pure.
+"""The plan of a hospital's day: when studies arrive, how large they are, and how often they are viewed. Pure.
 
-Shares, sizes and hours are of no hospital in particular: a general one, with most studies from radiography and most
-bytes from CT. The same seed gives the same day.
+Shares, sizes and hours are those of a typical general hospital, with most studies from radiography and most bytes from
+CT. The same seed gives the same day.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from random import Random
 
 HOURLY = (3, 2, 2, 2, 2, 4, 10, 34, 62, 70, 68, 60, 44, 50, 62, 58, 46, 30, 20, 15, 12, 9, 6, 4)
-"""How studies are spread over the hours of a day, as weights."""
+"""The distribution of studies over the hours of a day, as weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayModality:
-    """One kind of study: its share of all, the storage SOP class, series and images of each series (from, to), and an
-    image: rows, columns, bytes of a pixel."""
+    """One kind of study: its share of all studies, its storage SOP class, the number of series and of images per series
+    (from, to), and the rows, columns and bytes per pixel of an image."""
 
     name: str
     share: float
@@ -30,7 +30,7 @@ class DayModality:
 
     @property
     def image_bytes(self) -> int:
-        """Pixel data of one image."""
+        """Bytes of pixel data of one image."""
         return self.rows * self.columns * self.pixel
 
 
@@ -48,15 +48,15 @@ MIX = (
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """How many images one series has."""
+    """A series and its number of images."""
 
     images: int
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStudy:
-    """A study that comes at a time of the day (seconds), is looked at by so many workstations, each some time (seconds)
-    after its last image."""
+    """A study that arrives at a time of the day, and is viewed after some delays, counted from its last image. Times in
+    seconds."""
 
     at: float
     modality: DayModality
@@ -72,8 +72,8 @@ class PlannedStudy:
 def day(
     studies: int, seed: int, *, hours: tuple[float, float] = (0.0, 24.0), looks: float = 1.0, most_images: int = 2000
 ) -> list[PlannedStudy]:
-    """The studies of a day on which there are so many of them, in order of time; of some `hours` alone where these are
-    given. `looks` is how often a study is looked at, on average; `most_images` bounds a study."""
+    """The studies of a day with `studies` of them, in order of time; only those within `hours`. `looks` is how often a
+    study is viewed, on average; `most_images` limits a study."""
     random = Random(seed)
     planned = []
     for _ in range(studies):
@@ -81,7 +81,7 @@ def day(
         at = (hour + random.random()) * 3600
         modality = random.choices(MIX, [row.share for row in MIX])[0]
         series = _series(random, modality, most_images)
-        # Half of the patients come again: these have priors.
+        # Half of the patients return: these have priors.
         patient = random.randrange(max(1, studies * 3 // 4))
         after = tuple(60 + random.expovariate(1 / 1800) for _ in range(_poisson(random, looks)))
         planned.append(PlannedStudy(at, modality, series, patient, after))
@@ -100,7 +100,7 @@ def _series(random: Random, modality: DayModality, most: int) -> tuple[Series, .
 
 
 def _poisson(random: Random, mean: float) -> int:
-    """So many of something that happens `mean` times on average: by the time between two of them."""
+    """A random number from the Poisson distribution with this mean, from the times between events."""
     count, passed = 0, random.expovariate(1.0)
     while passed < mean:
         count, passed = count + 1, passed + random.expovariate(1.0)
@@ -108,6 +108,6 @@ def _poisson(random: Random, mean: float) -> int:
 
 
 def percentiles(values: Sequence[float], *percents: int) -> list[float]:
-    """Of values in any order, those that so many percent are not above; 0 where there are none."""
+    """The percentiles of values in any order; 0 if there are no values."""
     ordered = sorted(values)
     return [ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else 0.0 for percent in percents]

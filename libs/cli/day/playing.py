@@ -1,4 +1,4 @@
-"""A planned day, played: modalities send, workstations search and fetch, each on associations of its own."""
+"""Plays a planned day: modalities send, workstations search and fetch, each on its own associations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PAUSE = 2.0
 
 @dataclass(slots=True)
 class Result:
-    """What was measured: seconds by what was done, errors by what was done and why, images and bytes."""
+    """The measurements: seconds by operation, errors by operation and reason, images and bytes."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -40,15 +40,15 @@ class Result:
     fetched_bytes: int = 0
     given_up: int = 0
     late: float = 0.0
-    """How far behind its plan the day was at most, in seconds: then it is this machine that is measured."""
+    """The longest delay behind the plan, in seconds. If it is large, this machine is the limit, not the archive."""
 
     def add_seconds(self, operation: str, seconds: float) -> None:
-        """Note one."""
+        """Record the duration of one operation."""
         self.seconds.setdefault(operation, []).append(seconds)
 
 
 class _Counting:
-    """A workstation's storage service: counts what comes, and keeps nothing."""
+    """A workstation's storage service: counts the objects and discards them."""
 
     def __init__(self, sop_class: str) -> None:
         self.abilities = {sop_class: Ability()}
@@ -82,10 +82,10 @@ class _Nothing:
 
 
 class Playing:
-    """Plays a day `speed` times as fast as it was."""
+    """Plays a day at `speed` times real time."""
 
     def __init__(self, peer: Peer, clock: Clock, speed: float, timeout: float, date: str, at_once: int) -> None:
-        """`at_once` bounds the modalities, and the workstations, that are at work together."""
+        """`at_once` limits the modalities, and the workstations, that work at once."""
         self.result = Result()
         self._peer = peer
         self._clock = clock
@@ -96,7 +96,7 @@ class Playing:
         self._workstations = asyncio.Semaphore(at_once)
 
     async def play(self, planned: Sequence[PlannedStudy], done: Callable[[], None] = lambda: None) -> Result:
-        """All of it; `done` is called after each study was sent. Returns when the last look is over."""
+        """Play the whole plan; `done` is called after each study is sent. Returns after the last viewing."""
         if not planned:
             return self.result
         first, begun = planned[0].at, self._clock.monotonic()
@@ -119,7 +119,8 @@ class Playing:
                     group.create_task(self._look(study, uid, after / self._speed))
 
     async def _send(self, study: PlannedStudy, uid: str) -> bool:
-        """As a modality does: what is not acknowledged is sent again, some times. Whether all of it was."""
+        """Send a study as a modality does: images that are not acknowledged are sent again, a few times. Returns
+        whether all images were acknowledged."""
         left = images(study, uid, self._date)
         image = next(left, None)
         begun = self._clock.monotonic()
@@ -157,7 +158,7 @@ class Playing:
         return False
 
     async def _look(self, study: PlannedStudy, uid: str, after: float) -> None:
-        """As a workstation does: the patient's studies are looked up, and this one is fetched."""
+        """View a study as a workstation does: find the patient's studies, and fetch this one."""
         await self._clock.sleep(after)
         async with self._workstations:
             try:
@@ -183,10 +184,10 @@ class Playing:
         if final is None or final.status:
             self.result.errors["get", "no answer" if final is None else status_words(final.status)] += 1
         elif service.images < study.images:
-            self.result.errors["get", f"{service.images} images came where {study.images} had been stored"] += 1
+            self.result.errors["get", f"{service.images} images received of {study.images} stored"] += 1
         else:
             self.result.add_seconds("study fetched", self._clock.monotonic() - begun)
 
 
 class _Interrupted(Exception):
-    """An image was refused: the modality tries again later."""
+    """An image was refused; the modality will try again later."""

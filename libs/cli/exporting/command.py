@@ -40,7 +40,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--worklist",
     metavar="LABEL",
-    help="The studies of workitems (UPS) with this Worklist Label, each claimed and completed; into a folder only.",
+    help="The studies of workitems (UPS) with this Worklist Label; each is claimed and completed. Only into a folder.",
 )
 @click.option(
     "--to",
@@ -48,35 +48,38 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     required=True,
     type=click.Path(path_type=Path),
     metavar="FOLDER|FILE.zip",
-    help="A folder, with which a later run goes on; or a ZIP file.",
+    help="A folder, in which a later run continues; or a ZIP file.",
 )
 @click.option("--media", is_flag=True, help="As DICOM media: a DICOMDIR, and names of eight characters.")
-@click.option("--deidentify", is_flag=True, help="Without what identifies anybody (PS3.15 Annex E).")
+@click.option("--deidentify", is_flag=True, help="Remove everything that identifies a person (PS3.15 Annex E).")
 @click.option(
-    "--retain", multiple=True, type=click.Choice([option.value for option in RETAINED]), help="Keep this all the same."
+    "--retain",
+    multiple=True,
+    type=click.Choice([option.value for option in RETAINED]),
+    help="Retain this nevertheless.",
 )
 @click.option(
     "--clean",
     multiple=True,
     type=click.Choice([option.value for option in CLEANED]),
-    help="Keep this after cleaning; else it goes.",
+    help="Retain this after cleaning; else it is removed.",
 )
 @click.option(
     "--key-file",
     type=_FILE,
-    help="The key that pseudonyms are made with, 16 bytes or more; without it they are different in each export.",
+    help="The key that pseudonyms are made with, 16 bytes or more; without it they differ in each export.",
 )
 @click.option("--patients", type=_FILE, help="Pseudonyms of patients: a CSV file of Patient ID and pseudonym.")
 @click.option(
     "--pixels-checked",
     is_flag=True,
-    help="I have looked at the images: export also those that may have names burned in.",
+    help="I have examined the images: export also those that may have names burned in.",
 )
-@click.option("--dry-run", is_flag=True, help="Count only: what is there, and what would be exported.")
+@click.option("--dry-run", is_flag=True, help="Only count what the archive has, and what would be exported.")
 @click.option(
     "--spool",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="Where files lie on their way; default: the system's folder for temporary files.",
+    help="Folder for files in transit; default: the system's folder for temporary files.",
 )
 @json_option
 async def export(
@@ -97,9 +100,9 @@ async def export(
     as_json: bool,
     timeout: float,
 ) -> int:
-    """Take studies out of an archive: into a folder, a ZIP file, or as DICOM media.
+    """Export studies of an archive into a folder or a ZIP file, on request as DICOM media.
 
-    Run it again with the same folder to go on, and to add what is new.
+    Run it again with the same folder to continue, and to add what is new.
 
     \b
     gantry export GANTRY@127.0.0.1 1.2.840.99.1 --to /mnt/studies
@@ -146,7 +149,7 @@ async def _perform(
     media: bool,
     as_json: bool,
 ) -> int:
-    """Export what workitems ask for, one after the other. The target is open before the first is claimed."""
+    """Perform workitems, one after the other. The target is opened before the first one is claimed."""
     waiting = await worklist.scheduled()
     outcomes: list[StudyExport] = []
     completed: list[bool] = []
@@ -175,12 +178,13 @@ async def _perform(
 async def _perform_one(
     worklist: ExportWorklist, claimed: Claimed, job: Export, outcomes: list[StudyExport], as_json: bool
 ) -> bool:
-    """Whether it is COMPLETED. A workitem that was claimed is completed or cancelled, whatever happens here."""
+    """Perform one workitem; returns whether it is COMPLETED. A claimed workitem is completed or cancelled, whatever
+    happens here."""
     own: list[StudyExport] = []
     failed = not_performable(claimed)
     try:
         if not failed:
-            failed = "the export broke off"
+            failed = "the export was interrupted"
             own = await job.run(claimed.studies, lambda outcome: _tell(outcome, as_json), may_raise=False)
             outcomes.extend(own)
             _finish(job, outcomes)  # COMPLETED means that the directory of media names it
@@ -203,7 +207,7 @@ async def _export(
     media: bool,
     as_json: bool,
 ) -> tuple[list[StudyExport], bool]:
-    """What became of each study, and whether there is anything in the target."""
+    """The outcome of each study, and whether the target holds any objects."""
     with _opened(archive, where, deidentifier, spool, media=media) as job:
         outcomes = await _run(job, studies, as_json)
         _finish(job, outcomes)
@@ -214,7 +218,7 @@ async def _export(
 def _opened(
     archive: DimseArchive, where: Path, deidentifier: Deidentifier | None, spool: Path | None, *, media: bool
 ) -> Iterator[Export]:
-    """An export that goes on with what is in its target, which is closed in the end."""
+    """An export that continues with the content of its target; the target is closed at the end."""
     anew = begins_anew(where)
     target: ExportTarget = ZipTarget(where) if anew else FolderTarget(where, _form(deidentifier, media))
     directory = Directory(new_uid()) if media else None
@@ -230,7 +234,7 @@ def _opened(
 
 
 def _finish(job: Export, outcomes: Sequence[StudyExport]) -> None:
-    """Write what says what the target holds."""
+    """Write the files that describe the content of the target."""
     left_out = sum(len(outcome.left_out) for outcome in outcomes)
     profile = job.deidentifier.profile if job.deidentifier is not None else None
     job.target.write("README.TXT", readme(job.count, left_out, profile, media=job.directory is not None).encode())
@@ -242,13 +246,11 @@ def _need_studies(
     studies: Sequence[str], keys: Sequence[str], worklist: str | None, where: Path, *, dry_run: bool
 ) -> None:
     if [bool(studies), bool(keys), worklist is not None].count(True) != 1:
-        raise click.UsageError("name studies by their Study Instance UIDs, or say with --key or --worklist which ones")
+        raise click.UsageError("name studies by their Study Instance UIDs, or select them by --key or --worklist")
     if worklist is not None and (dry_run or not worklist):
-        raise click.UsageError("--worklist needs a label, and claims workitems: it has no --dry-run")
+        raise click.UsageError("--worklist needs a label, and does not go with --dry-run: it claims workitems")
     if worklist is not None and begins_anew(where):
-        raise click.UsageError(
-            "--worklist needs a folder: a ZIP file begins anew, and would replace what earlier runs have completed"
-        )
+        raise click.UsageError("--worklist needs a folder: a new ZIP file would replace the studies of earlier runs")
     if wrong := [uid for uid in studies if not is_uid(uid)]:
         raise click.UsageError(f"{wrong[0]!r} is not a Study Instance UID")
 
@@ -272,7 +274,7 @@ def _patients(path: Path) -> dict[str, str]:
 
 
 def _form(deidentifier: Deidentifier | None, media: bool) -> dict[str, Any]:
-    """What must be the same in every run into a folder. Of the key only what nothing follows from."""
+    """The options that must be the same in every run into a folder. Of the key only a digest that reveals nothing."""
     if deidentifier is None:
         return {"media": media, "deidentified": None}
     profile = deidentifier.profile
@@ -293,7 +295,7 @@ async def _compare(archive: DimseArchive, studies: Sequence[str], as_json: bool)
         if as_json:
             print_json({"study": study, "instances": count})
         else:
-            click.echo(f"{study}: {count} instances" if count else f"{study}: the archive has nothing of it")
+            click.echo(f"{study}: {count} instances" if count else f"{study}: the archive does not have it")
     return EXIT_FAILED if missing else 0
 
 
@@ -342,7 +344,7 @@ def _conclude(outcomes: Sequence[StudyExport], where: Path, whole: bool, as_json
     if as_json:
         print_json({"to": str(where) if whole else None, "studies": len(outcomes), "bytes": size, **counts})
     elif not whole:
-        click.echo(f"gantry: nothing could be exported; there is no {where}", err=True)
+        click.echo(f"gantry: nothing could be exported; {where} was not created", err=True)
     else:
         summary = f"{counts['exported']} instances exported, {counts['already']} were there already"
         click.echo(

@@ -1,7 +1,7 @@
 """DICOMDIR: the directory of a file-set (PS3.3 F.3, F.5; PS3.10 8.6), as bytes. Pure.
 
-Records have what their type must have; where an object lacks it, or has no value any more, a dummy value stands there,
-for a directory without it is none.
+Records have the keys that their type requires. If an object lacks one, or its value was removed, the record has a dummy
+value, since a directory without the key is not valid.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _RECORD_NAMES = (
     ("SurfaceScan", "SURFACE SCAN"),
     ("Measurements", "MEASUREMENT"),
 )
-"""By a part of the keyword of a SOP class; all others are images."""
+"""Record types by a part of the keyword of a SOP class; all others are images."""
 
 _DATED = ("InstanceNumber", "ContentDate", "ContentTime")
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -80,7 +80,7 @@ _DEFAULTS = {"PatientID": "UNKNOWN", "StudyID": "1", "SeriesNumber": "1", "Insta
 _NAME_OF_CLASS = {uid: name for name, uid in STORAGE_SOP_CLASSES.items()}
 
 KEYWORDS = tuple(sorted({keyword for keys in _KEYS.values() for keyword in keys} | {"SeriesDescription"}))
-"""What must be read of an object for paths and directories."""
+"""The attributes of an object that paths and directories need."""
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class Directory:
         self.count = 0
 
     def add(self, exported: Exported, path: PurePosixPath, header: Mapping[str, Mapping[str, Any]]) -> None:
-        """An object of the file-set; `header` are its attributes in the DICOM JSON model."""
+        """Add an object of the file-set; `header` holds its attributes in the DICOM JSON model."""
         level = self._patients
         for kind, name in (("PATIENT", exported.patient), ("STUDY", exported.study), ("SERIES", exported.series)):
             record = level.setdefault(name, _Record(kind, _keys(kind, header)))
@@ -120,7 +120,7 @@ class Directory:
         """The file DICOMDIR, in Explicit VR Little Endian (PS3.10 8.6)."""
         meta = file_meta(MEDIA_STORAGE_DIRECTORY, self._uid, EXPLICIT_LITTLE_ENDIAN)
         records = list(_all(self._patients.values()))
-        # Offsets have as many bytes whatever they are: the second time they are right.
+        # Offsets have a fixed length, so the second pass has the right values.
         length = len(meta) + len(self._head(0, 0)) + 12
         items = [_encoded(record, 0, 0) for record in records]
         for record, item in zip(records, items, strict=True):
@@ -173,7 +173,7 @@ def _all(records: Iterable[_Record]) -> Iterable[_Record]:
 
 
 def _following(records: Iterable[_Record]) -> dict[int, int]:
-    """Where the next record of the same directory entity is, by the identity of each record."""
+    """The position of the next record in the same directory entity, by the identity of each record."""
     level = list(records)
     positions = {id(record): after.at for record, after in pairwise(level)}
     for record in level:

@@ -1,4 +1,4 @@
-"""Study by study out of an archive, object by object through the de-identifier, into the target."""
+"""Exports studies from an archive, one by one: each object goes through the de-identifier into the target."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHOWN = ("StudyDate", "StudyDescription", "SeriesNumber", "Modality", "SeriesDe
 
 @dataclass(slots=True)
 class StudyExport:
-    """What became of a study: how many instances the archive has, were there already, are exported now, and were left
+    """The outcome of a study: how many instances the archive has, were exported before, are exported now, and were left
     out or failed, by reason."""
 
     study: str
@@ -42,13 +42,13 @@ class StudyExport:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything of it is in the target."""
+        """Whether the whole study is in the target."""
         return not (self.left_out or self.failed or self.reason)
 
 
 @dataclass(slots=True)
 class Export:
-    """One export. `directory` is that of DICOM media; None where none is wanted."""
+    """One export. `directory` is the DICOMDIR of DICOM media, else None."""
 
     archive: DimseArchive
     target: ExportTarget
@@ -59,7 +59,7 @@ class Export:
     _paths: dict[str, PurePosixPath] = field(default_factory=dict)
 
     def resume(self, folder: Path | None) -> None:
-        """Take up what an earlier run left in `folder`."""
+        """Continue with the objects that an earlier run left in `folder`."""
         for exported, path in self.target.earlier_objects():
             self._paths[exported.instance] = path
             self.names.learn(exported, path)
@@ -69,8 +69,8 @@ class Export:
     async def run(
         self, studies: Sequence[str], tell: Callable[[StudyExport], None], *, may_raise: bool = True
     ) -> list[StudyExport]:
-        """All of these studies, each told when it is done. Raises a `GantryError` only where the first one fails, as
-        where the archive is away; unless `may_raise`, that is the reason of this study alone."""
+        """Export all of these studies; calls `tell` after each. Raises a `GantryError` only if the first one fails, for
+        example because the archive is away, and only with `may_raise`; else an error is the reason of its study."""
         done: list[StudyExport] = []
         for uid in studies:
             outcome = StudyExport(uid)
@@ -86,14 +86,14 @@ class Export:
 
     @property
     def count(self) -> int:
-        """Objects that are in the target."""
+        """The number of objects in the target."""
         return len(self._paths)
 
     async def _missing_instances(self, outcome: StudyExport) -> Instances:
         instances = await self.archive.instances(outcome.study)
         outcome.instances = len(instances)
         if not instances:
-            outcome.reason = "the archive has nothing of this study"
+            outcome.reason = "the archive does not have this study"
         wanted = {uid: instance for uid, instance in instances.items() if self._exported_uid(uid) not in self._paths}
         outcome.already = len(instances) - len(wanted)
         return wanted
@@ -114,7 +114,7 @@ class Export:
                 outcome.failed.setdefault(uid, "the archive did not send it")
 
     def _put(self, file: DicomFile, outcome: StudyExport) -> None:
-        """One object from the spool into the target; nothing of one that is refused is written."""
+        """Move one object from the spool into the target; nothing is written of a refused object."""
         part = file.path.with_suffix(".export")
         try:
             self._write(file, part)
@@ -137,7 +137,7 @@ class Export:
             file.path.unlink(missing_ok=True)
 
     def _write(self, file: DicomFile, part: Path) -> None:
-        """PS3.10 7.1: a preamble of zeros, and file meta information of our own."""
+        """Write a preamble of zeros and our own file meta information (PS3.10 7.1)."""
         sop_class, uid, pieces = file.sop_class_uid, file.sop_instance_uid, _pieces(file)
         if self.deidentifier is not None:
             result = self.deidentifier.deidentified(pieces, file.transfer_syntax_uid)
@@ -163,7 +163,7 @@ _TAGS = [*KEYWORDS, "SOPClassUID", "SOPInstanceUID", "SpecificCharacterSet"]
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """What paths and directories are made of, in the DICOM JSON model; and how the file is encoded, beside it."""
+    """The attributes for paths and directories, in the DICOM JSON model, and the transfer syntax of the file."""
     data_set = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
     header: dict[str, Any] = data_set.to_json_dict(suppress_invalid_tags=True)
     header["meta"] = {"syntax": str(data_set.file_meta.TransferSyntaxUID), "text": _text(data_set)}

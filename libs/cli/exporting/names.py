@@ -1,6 +1,6 @@
-"""Where an exported object lies: paths that people can read, and file IDs of DICOM media (PS3.10 8.2). Pure.
+"""Paths of exported objects: readable paths, and file IDs of DICOM media (PS3.10 8.2). Pure.
 
-Both are made of what the exported object says, never of what it said before it was de-identified.
+Both are made from the exported object only, never from its values before de-identification.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from typing import Protocol
 _ELSE = re.compile(r"[^A-Za-z0-9.-]+")
 _PART = 40
 _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM\d|LPT\d)(?:\..*)?", re.IGNORECASE)
-"""What Windows takes for a device, whatever stands behind a dot."""
+"""Names that Windows treats as devices, with any extension."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An object as the index of an export has it; `attributes` are those that paths and directories are made of, by
-    keyword, as text."""
+    """An object in the index of an export. `attributes` holds those for paths and directories, by keyword, as text."""
 
     patient: str
     study: str
@@ -33,13 +32,13 @@ class Exported:
 
 
 class Names(Protocol):
-    """How paths are given."""
+    """Assigns paths."""
 
     def path(self, exported: Exported) -> PurePosixPath:
-        """Where this object lies, below the top of the export; different for different objects."""
+        """The path of this object, relative to the export; unique for each object."""
 
     def learn(self, exported: Exported, path: PurePosixPath) -> None:
-        """An object lies there already."""
+        """Record that an object has this path already."""
 
 
 class ReadableNames:
@@ -47,7 +46,7 @@ class ReadableNames:
     run."""
 
     def path(self, exported: Exported) -> PurePosixPath:
-        """See `Names`. The end of each part is made of a UID, so that two of one description stay apart."""
+        """See `Names`. Each part ends in a digest of a UID, so that equal descriptions stay apart."""
         attributes = exported.attributes
         study = _joined(
             attributes.get("StudyDate", ""),
@@ -64,7 +63,7 @@ class ReadableNames:
         return PurePosixPath(_joined(exported.patient or "unknown"), study, series, f"{name}.dcm")
 
     def learn(self, exported: Exported, path: PurePosixPath) -> None:
-        """See `Names`: nothing is to be remembered."""
+        """See `Names`: does nothing, since paths do not depend on each other."""
 
 
 class MediaNames:
@@ -107,7 +106,7 @@ def _number(text: str, width: int) -> str:
 
 
 def _joined(*parts: str) -> str:
-    """Parts that any file system takes, joined; none begins with a dot, and none is the name of a device."""
+    """Join parts, so that any file system accepts the result: no part begins with a dot, or is the name of a device."""
     clean = [_ELSE.sub("-", part).strip("-.")[:_PART].rstrip("-.") for part in parts]
     joined = "_".join(part for part in clean if part)
     return joined if joined and not _DEVICE.fullmatch(joined) else f"_{joined}"

@@ -1,4 +1,4 @@
-"""The text that lies beside exported objects: what they are, and what was done to them. Pure. It names nobody."""
+"""The readme beside exported objects: what they are, and how they were de-identified. Pure. It names no patient."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def readme(objects: int, left_out: int, profile: DeidentificationProfile | None,
         lines.append("They are de-identified (DICOM PS3.15 Annex E), by:")
         lines += [f"  {code}  {meaning}" for code, meaning in profile.codes()]
         if profile.pixels_checked:
-            lines.append("Whoever exported them answered for what is burned into their pixels.")
+            lines.append("The person who exported them has confirmed that no names are burned into the pixels.")
     if left_out:
         lines += ["", f"{left_out} objects are not here: they cannot be de-identified by their attributes alone."]
     return "\r\n".join(lines) + "\r\n"

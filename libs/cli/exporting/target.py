@@ -1,4 +1,4 @@
-"""Where an export goes: a folder that a later run goes on with, or a ZIP file that is whole or not there."""
+"""The target of an export: a folder, in which a later run continues, or a ZIP file, which is complete or absent."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ _PIECE = 1 << 20
 
 
 def begins_anew(where: Path) -> bool:
-    """Whether each run replaces what earlier ones have put there."""
+    """Whether each run replaces the result of earlier ones."""
     return where.suffix.lower() == ".zip"
 
 
 class ExportTarget(Protocol):
-    """What takes exported files."""
+    """Receives exported files."""
 
     def earlier_objects(self) -> Iterator[tuple[Exported, PurePosixPath]]:
-        """Objects that an earlier run has put here."""
+        """The objects that an earlier run has exported."""
 
     def put(self, part: Path, path: PurePosixPath, exported: Exported) -> None:
-        """Take a finished file; `part` is gone afterwards."""
+        """Move a finished file into the target; `part` no longer exists afterwards."""
 
     def write(self, name: str, data: bytes) -> None:
-        """A file at the top, in place of one that has this name."""
+        """Write a file at the top; replaces an existing one."""
 
     def close(self, *, whole: bool) -> None:
-        """The end: `whole` unless the export was broken off."""
+        """End the export; `whole` is False if it was interrupted."""
 
 
 class FolderTarget:
-    """A folder. Each file is complete or absent, and the index has it only when it is there."""
+    """A folder. Each file is complete or absent, and is added to the index after it is written."""
 
     def __init__(self, folder: Path, form: Mapping[str, Any]) -> None:
-        """`form`: how objects are exported. Raises `ConfigError` where the folder holds an export of another form, or
-        something else."""
+        """`form` holds the options of the export. Raises `ConfigError` if the folder holds an export with other
+        options, or something else."""
         self._folder = folder
         known = folder / _FORM
         if known.exists():
@@ -96,12 +96,12 @@ class FolderTarget:
         beside.replace(self._folder / name)
 
     def close(self, *, whole: bool) -> None:
-        """See `ExportTarget`: what is there stays, for the next run."""
+        """See `ExportTarget`: the files stay for the next run."""
         self._index.close()
 
 
 class ZipTarget:
-    """A ZIP file, stored and not compressed, written in one go: images do not get smaller."""
+    """A ZIP file, written in one pass without compression, since images do not get smaller."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -110,7 +110,7 @@ class ZipTarget:
         self._rows: list[list[str]] = []
 
     def earlier_objects(self) -> Iterator[tuple[Exported, PurePosixPath]]:
-        """See `ExportTarget`: a ZIP file begins anew."""
+        """See `ExportTarget`: each run writes a new ZIP file."""
         return iter(())
 
     def put(self, part: Path, path: PurePosixPath, exported: Exported) -> None:
@@ -126,7 +126,7 @@ class ZipTarget:
         self._zip.writestr(_info(name, len(data)), data)
 
     def close(self, *, whole: bool) -> None:
-        """See `ExportTarget`: only a whole file gets its name."""
+        """See `ExportTarget`: only a complete file gets its final name."""
         if whole:
             lines = [",".join(COLUMNS), *(_line(row) for row in self._rows)]
             self.write(INDEX, ("\r\n".join(lines) + "\r\n").encode())
@@ -152,7 +152,7 @@ def _line(row: list[str]) -> str:
 
 
 def _info(name: str, size: int) -> ZipInfo:
-    """The same moment for every file: when something was exported is nobody's business."""
+    """An entry with a fixed time stamp, so that the ZIP file does not reveal when it was exported."""
     info = ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     info.external_attr = 0o644 << 16
     info.file_size = size

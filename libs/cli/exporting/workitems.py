@@ -1,4 +1,4 @@
-"""Exports that somebody asked for by workitems (Unified Procedure Steps, PS3.4 CC): each is claimed, the studies of its
+"""Exports that workitems request (Unified Procedure Steps, PS3.4 CC): each workitem is claimed, the studies of its
 input are exported, and it is completed, or cancelled with the reason."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LONGEST_REASON = 64
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A workitem that is ours to perform, and the studies that it names."""
+    """A workitem that we have claimed, and the studies that it names."""
 
     uid: str
     transaction: str
@@ -52,8 +52,8 @@ class ExportWorklist:
     timeout: float
 
     async def scheduled(self) -> list[Dataset]:
-        """Those that can be claimed. Raises a `PeerError` also where the archive gives us no studies: nothing is
-        claimed then that would have to be cancelled."""
+        """The workitems that can be claimed. Also raises a `PeerError` if the archive does not let us retrieve studies:
+        we must not claim workitems that we would have to cancel."""
         async with connect(self.peer, [(UNIFIED_PROCEDURE_STEP_PULL, BOTH)]) as association:
             answer = await ask(
                 association,
@@ -70,8 +70,8 @@ class ExportWorklist:
         return answer.matches
 
     async def claim(self, workitem: Dataset) -> Claimed | None:
-        """The workitem, ours from now on; None where another worker was faster. Where the answer is lost, the claim is
-        repeated with its Transaction UID: C302H says then that it is ours (PS3.4 table CC.1.1-2)."""
+        """Claim a workitem; None if another worker was faster. If the answer is lost, the claim is repeated with the
+        same Transaction UID: C302H then means that the first claim succeeded (PS3.4 table CC.1.1-2)."""
         mine = Claimed(text(workitem, "SOPInstanceUID"), new_uid(), _studies(workitem), _code(workitem))
         try:
             response = await self._change_state(mine, "IN PROGRESS")
@@ -80,7 +80,7 @@ class ExportWorklist:
                 response = await self._change_state(mine, "IN PROGRESS")
             except PeerError as error:
                 click.echo(
-                    f"workitem {mine.uid}: it may stay IN PROGRESS, claimed without an answer: {error}", err=True
+                    f"workitem {mine.uid}: it may stay IN PROGRESS, since the claim got no answer: {error}", err=True
                 )
                 raise
             if response.status == WORKITEM_ALREADY_IN_PROGRESS:
@@ -91,8 +91,8 @@ class ExportWorklist:
         return None
 
     async def conclude(self, workitem: Claimed, outcomes: Mapping[str, StudyExport], failed: str = "") -> bool:
-        """Say what came of it, `failed` where nothing could; return whether it is COMPLETED. That it stays IN PROGRESS
-        is said in words."""
+        """Complete a workitem, or cancel it with the reason `failed`; returns whether it is COMPLETED. If it stays IN
+        PROGRESS, a message is printed."""
         why = failed or _why_not(workitem, outcomes)
         try:
             response = await self._tell(workitem, _cancelled(workitem, why) if why else _performed(workitem, outcomes))
@@ -162,14 +162,14 @@ def _code(workitem: Dataset) -> Dataset | None:
 
 
 def not_performable(workitem: Claimed) -> str:
-    """Why its input cannot be exported at all; "" where it can be tried."""
+    """Why the input of a workitem cannot be exported; "" if the export can be tried."""
     if not workitem.studies:
         return "its input names no study"
     return next((f"{uid!r} is not a Study Instance UID" for uid in workitem.studies if not is_uid(uid)), "")
 
 
 def _why_not(workitem: Claimed, outcomes: Mapping[str, StudyExport]) -> str:
-    """Why a workitem is not completed; "" where all of its studies are exported whole."""
+    """Why a workitem is not completed; "" if all of its studies were exported completely."""
     for uid in workitem.studies:
         outcome = outcomes.get(uid)
         if outcome is None:
@@ -181,7 +181,7 @@ def _why_not(workitem: Claimed, outcomes: Mapping[str, StudyExport]) -> str:
 
 
 def _cancelled(workitem: Claimed, why: str) -> Dataset:
-    """PS3.4 table CC.2.5-3: what the state CANCELED needs."""
+    """The attributes that the state CANCELED requires (PS3.4 table CC.2.5-3)."""
     progress = Dataset()
     progress.ProcedureStepDiscontinuationReasonCodeSequence = Items([_coded("110501", "DCM", "Equipment failure")])
     progress.ReasonForCancellation = " ".join(why.replace("\\", "/").split())[:_LONGEST_REASON].rstrip()
@@ -190,7 +190,7 @@ def _cancelled(workitem: Claimed, why: str) -> Dataset:
 
 
 def _performed(workitem: Claimed, outcomes: Mapping[str, StudyExport]) -> Dataset:
-    """The same: what the state COMPLETED needs. What was made has no place that others could fetch it from."""
+    """The attributes that the state COMPLETED requires. The result has no address from which others could fetch it."""
     done, progress = Dataset(), Dataset()
     done.PerformedStationNameCodeSequence = Items([_coded("export", "99GANTRY", "gantry export")])
     done.PerformedProcedureStepStartDateTime, done.PerformedProcedureStepEndDateTime = workitem.begun, _now()

@@ -1,5 +1,5 @@
-"""`gantry import`: bring what another archive, a DICOMweb server or folders hold into an archive; show what differs.
+"""`gantry import`: copies studies from another archive, a DICOMweb server or folders to an archive; shows differences.
 
-A source lists studies, lists the instances of one, and brings files of them. What the target has is never sent again.
-How far it is stands in a job file, so that weeks of it survive restarts of everything.
+A source lists studies, lists the instances of a study, and supplies their files. Instances that the target has are
+never sent again. A job file records the progress, so that an import of weeks survives all restarts.
 """

@@ -1,4 +1,4 @@
-"""An archive that speaks DIMSE, as a source (C-FIND with C-GET or C-MOVE) and as the target that is compared with."""
+"""An archive over DIMSE, as the source (C-FIND with C-GET or C-MOVE) or as the target of comparisons."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _COUNT = "NumberOfStudyRelatedInstances"
 _PORTION = 100
 """SOP Instance UIDs in one request: a list of them is a unique key (PS3.4 C.4.2.2.1, C.4.3.2.1)."""
 _CLASSES = 8
-"""SOP classes of one request: with more of them, not each could have each transfer syntax in a context of its own."""
+"""SOP classes in one request: with more, there are not enough contexts for each class in each transfer syntax."""
 
 
 class NotListed(PeerError):
-    """A peer does not answer a query with success."""
+    """A peer answered a query with a failure."""
 
 
 @dataclass(slots=True)
 class DimseArchive:
-    """One archive. `keys` narrow which studies there are; `most` is how many matches it gives for one question."""
+    """One archive. `keys` select studies; `most` is the number of matches that it returns for one query."""
 
     peer: Peer
     timeout: float
@@ -73,7 +73,7 @@ class DimseArchive:
         return by_uid
 
     async def study(self, uid: str) -> Study | None:
-        """One study; None where it is not there."""
+        """One study; None if the archive does not have it."""
         answer = await self._find([f"StudyInstanceUID={uid}"])
         return next(iter(_studies(_need(answer).matches)), None)
 
@@ -83,7 +83,7 @@ class DimseArchive:
     # ---- what it gives
 
     async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
-        """See `Source`: by C-GET, each series by itself, in the transfer syntaxes in which they are stored."""
+        """See `Source`: by C-GET, series by series, in the transfer syntaxes in which the instances are stored."""
         for level, keys, classes in self._requests(study, wanted):
             service = FolderService(folder, classes)
             contexts = get_contexts(classes)
@@ -98,7 +98,8 @@ class DimseArchive:
             yield [*files, *(Withheld(uid, f"C-GET: {why}") for uid in uids if uid not in came)]
 
     async def move(self, study: str, wanted: Instances, destination: str) -> str:
-        """Have it send these instances to an AE title that it knows, by C-MOVE. Returns what went wrong, in words."""
+        """Request by C-MOVE that the archive sends these instances to an AE title that it knows. Returns the error in
+        words, "" on success."""
         failures: list[str] = []
         async with connect(self.peer, [(STUDY_ROOT_MOVE, BOTH)]) as association:
             context = scu.need_context(association, STUDY_ROOT_MOVE)
@@ -114,7 +115,7 @@ class DimseArchive:
     # ---- inside
 
     def _requests(self, study: str, wanted: Instances) -> list[tuple[str, list[str], list[str]]]:
-        """Retrievals for these instances: level, keys, and SOP classes of what comes."""
+        """Retrieval requests for these instances: level, keys, and the SOP classes of the objects."""
         requests = []
         for series, uids in by_series(wanted).items():
             above = [f"StudyInstanceUID={study}", f"SeriesInstanceUID={series}"]
@@ -128,7 +129,7 @@ class DimseArchive:
         return requests
 
     def _span(self) -> tuple[date, date, bool]:
-        """First and last day to ask for, and whether the user asked for dates."""
+        """First and last day of the queries, and whether the user gave dates."""
         for key in self.keys:
             name, _, value = key.partition("=")
             if name == "StudyDate" and value:
@@ -164,11 +165,11 @@ def _need(answer: FindResult) -> FindResult:
 
 
 def _why(final: Command | None) -> str:
-    """What the last response of a retrieval says of what did not come."""
+    """Why instances did not arrive, according to the final response of a retrieval."""
     if final is None:
         return "no final response"
     if final.status == SUCCESS:
-        return "it answered with success, and did not send it"
+        return "it answered with success, but did not send it"
     return ": ".join(filter(None, (status_words(final.status), final.comment)))
 
 

@@ -36,7 +36,7 @@ from gantry.common.net import Peer
 _FILES = {"unreadable": "files or folders unreadable", "skipped": "files skipped"}
 _NO_STUDIES = "the source lists no studies at all: is the folder mounted, is the --key right?"
 _NOBODYS = "1.2"
-"""A Study Instance UID to ask for, to see whether the archive answers."""
+"""A Study Instance UID to search for, to test whether the archive answers."""
 _HEAD = ("study", "kind", "series", "instance", "detail")
 
 
@@ -48,7 +48,7 @@ _HEAD = ("study", "kind", "series", "instance", "detail")
     multiple=True,
     required=True,
     metavar="SOURCE",
-    help="AETITLE@HOST[:PORT] of an archive, the URL of a DICOMweb server, or a folder; folders may be several.",
+    help="AETITLE@HOST[:PORT] of an archive, the URL of a DICOMweb server, or a folder; several folders are allowed.",
 )
 @click.option(
     "--key", "-k", "keys", multiple=True, metavar="KEYWORD=VALUE", help="Only studies that match; not with folders."
@@ -57,14 +57,14 @@ _HEAD = ("study", "kind", "series", "instance", "detail")
     "--inventory",
     "inventory",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Only what this DICOM Inventory lists; the source gives it.",
+    help="Only what this DICOM Inventory lists; it is fetched from the source.",
 )
-@click.option("--dry-run", is_flag=True, help="Compare only: what is missing, different, and extra.")
+@click.option("--dry-run", is_flag=True, help="Only compare: report what is missing, different, and extra.")
 @click.option(
     "--by-move",
     "destination",
     metavar="AETITLE",
-    help="The source sends by itself (C-MOVE) to this AE title, by which it knows the target.",
+    help="Let the source send (C-MOVE) to this AE title, by which it knows the target.",
 )
 @click.option(
     "--job",
@@ -72,7 +72,7 @@ _HEAD = ("study", "kind", "series", "instance", "detail")
     type=click.Path(dir_okay=False, path_type=Path),
     help="The job file; default: import-….db in this folder, named after source and target.",
 )
-@click.option("--again", is_flag=True, help="Look at all studies, also those that were done.")
+@click.option("--again", is_flag=True, help="Process all studies, including those that are done.")
 @throttled
 @click.option("--parallel", type=click.IntRange(1, 16), default=2, show_default=True, help="Studies at once.")
 @click.option(
@@ -80,9 +80,11 @@ _HEAD = ("study", "kind", "series", "instance", "detail")
     type=click.IntRange(2),
     default=500,
     show_default=True,
-    help="Matches that the source gives for one question; with more, the question is split by date.",
+    help="Matches that the source returns for one query; a query with more is split by date.",
 )
-@click.option("--patience", default=600.0, show_default=True, help="Seconds to wait for a side that cannot be reached.")
+@click.option(
+    "--patience", default=600.0, show_default=True, help="Seconds to wait if source or target cannot be reached."
+)
 @click.option(
     "--report",
     "report_path",
@@ -92,9 +94,9 @@ _HEAD = ("study", "kind", "series", "instance", "detail")
 @click.option(
     "--spool",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="Where files lie on their way; default: the system's folder for temporary files.",
+    help="Folder for files in transit; default: the system's folder for temporary files.",
 )
-@click.option("--from-tls", is_flag=True, help="The source speaks TLS, too; --tls-ca and --tls-cert count for it.")
+@click.option("--from-tls", is_flag=True, help="The source uses TLS, too; --tls-ca and --tls-cert apply to it.")
 @click.option(
     "--from-token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -122,9 +124,9 @@ async def import_(
     as_json: bool,
     timeout: float,
 ) -> int:
-    """Bring what another archive, a DICOMweb server or folders hold into an archive; or show what differs.
+    """Copy studies from another archive, a DICOMweb server or folders to an archive; or show differences.
 
-    What the archive has is not sent again. Run it again to go on, and to bring what is new.
+    Instances that the archive has are not sent again. Run it again to continue, and to copy what is new.
 
     \b
     gantry import GANTRY@127.0.0.1 --from OLD@192.0.2.10:104 --dry-run --report differences.csv
@@ -156,7 +158,7 @@ async def import_(
                 raise
             raise ConfigError(str(path), None, f"the job file cannot be used: {failed}") from None
         except asyncio.CancelledError:
-            click.echo(f"gantry: stopped; the same command goes on where it was (job file {path})", err=True)
+            click.echo(f"gantry: stopped; the same command continues from here (job file {path})", err=True)
             raise
         finally:
             await source.close()
@@ -167,7 +169,7 @@ async def import_(
 
 
 def _report_of(job: ImportJob) -> list[tuple[str, str, str, str, str]] | None:
-    """The rows of the report; None if the job file cannot be read, which the error says: the report before stays."""
+    """The rows of the report; None if the job file cannot be read, which is printed: the previous report stays."""
     with suppress(sqlite3.Error):
         return list(job.report())
     return None
@@ -180,15 +182,15 @@ def _check(
     destination: str | None,
     bytes_per_second: float | None,
 ) -> None:
-    """Options that go together, before there is a job file that says so. Raises `click.UsageError`."""
+    """Check that options go together, before a job file records them. Raises `click.UsageError`."""
     first = sources[0]
     folders = all(map(_is_path, sources))
     if folders and keys:
-        raise click.UsageError("--key is for archives and DICOMweb servers: a folder is taken as a whole")
+        raise click.UsageError("--key is for archives and DICOMweb servers: a folder is imported as a whole")
     if not folders and len(sources) > 1:
-        raise click.UsageError("only folders may be several: run the command once for each archive")
+        raise click.UsageError("several sources must all be folders: run the command once for each archive")
     if inventory is not None and (keys or destination):
-        raise click.UsageError("--inventory says which studies: it goes neither with --key nor with --by-move")
+        raise click.UsageError("--inventory selects the studies: it goes neither with --key nor with --by-move")
     if not folders and not _is_url(first) and "@" not in first:
         raise click.UsageError(f"{first!r} is neither a folder nor a URL, nor of the form AETITLE@host:port")
     if destination and (folders or _is_url(first)):
@@ -197,7 +199,7 @@ def _check(
         raise click.UsageError(f"--by-move: {destination!r} is not an AE title (1 to 16 characters)")
     if destination and bytes_per_second is not None:
         raise click.UsageError(
-            "--rate is for what passes through here; with --by-move the source sends as fast as it likes: "
+            "--rate does not apply with --by-move, where the source sends by itself: "
             "leave --rate out, and give --hours and --parallel 1"
         )
 
@@ -238,7 +240,7 @@ def _source(
 
 
 def _skip(job: ImportJob, file: Skipped) -> None:
-    """Say that a file is left out, and note it for the report. One that could not be read may be an image."""
+    """Print that a file is skipped, and record it for the report. A file that could not be read may be an image."""
     path = printable(str(file.path))
     job.note(Finding("unreadable" if file.unreadable else "skipped", "", "", f"{path}: {file.reason}"))
     click.echo(f"{'cannot read' if file.unreadable else 'skipped'} {path}: {printable(file.reason)}", err=True)
@@ -261,14 +263,14 @@ async def _run(
     if not await note_studies(job, source, clock, options.patience):
         job.note(Finding("failed", "", "", _NO_STUDIES))
         click.echo(f"gantry: {_NO_STUDIES}", err=True)
-    # A comparison that came to its end begins anew; one that was broken off goes on.
+    # A completed comparison starts again; an interrupted one continues.
     if again or (options.dry_run and not any(job.left(compared=True))):
         job.reset_studies()
     left = sum(1 for _ in job.left(compared=options.dry_run))
     if not as_json:
-        click.echo(f"{left} studies to {'compare' if options.dry_run else 'look at'}", err=True)
+        click.echo(f"{left} studies to {'compare' if options.dry_run else 'process'}", err=True)
     if minutes := pace.wait():
-        click.echo(f"waiting for the hours that begin in {minutes} minutes", err=True)
+        click.echo(f"waiting for the allowed hours, which begin in {minutes} minutes", err=True)
     with progress_bar("comparing" if options.dry_run else "importing", left, quiet=as_json) as bar:
 
         def tell(study: Study, outcome: StudyOutcome) -> None:
@@ -294,11 +296,11 @@ def _as_json(study: Study, outcome: StudyOutcome) -> dict[str, object]:
 
 
 def _conclude(totals: Totals, source: ImportSource, dry_run: bool, path: Path, seconds: float, as_json: bool) -> int:
-    """Print the totals of the job, and what is in doubt. Returns the exit code."""
+    """Print the totals of the job, and all doubts about completeness. Returns the exit code."""
     doubts = source.complete.doubts if isinstance(source, DimseArchive) else []
     doubts = source.doubts if isinstance(source, InventoryListing) else doubts
     failed, kinds = totals.states.get("failed", 0), totals.kinds
-    # An inventory says what there should be: beside that, nothing can be lost in what is unreadable.
+    # An inventory lists everything that is expected, so unreadable files cannot hide further instances.
     unreadable = kinds.get("unreadable", 0) if not isinstance(source, InventoryListing) else 0
     if as_json:
         print_json(
@@ -322,7 +324,7 @@ def _conclude(totals: Totals, source: ImportSource, dry_run: bool, path: Path, s
         for doubt in doubts:
             click.echo(f"gantry: perhaps not all: {doubt}", err=True)
         if failed and not dry_run:
-            click.echo("gantry: run it again to try what failed once more", err=True)
+            click.echo("gantry: run it again to retry what failed", err=True)
         if unreadable:
-            click.echo("gantry: what could not be read may be an image; --report names it", err=True)
+            click.echo("gantry: files that could not be read may be images; --report lists them", err=True)
     return EXIT_FAILED if failed or kinds.get("missing") or kinds.get("failed") or unreadable else 0

@@ -1,4 +1,4 @@
-"""`gantry inventory compare`: what an archive lacks, and has beside, of what an Inventory lists."""
+"""`gantry inventory compare`: compares an archive with the list of an Inventory."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _KINDS = ("missing", "different", "extra", "failed")
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write every difference to this file (CSV).",
 )
-@click.option("--patience", default=600.0, show_default=True, help="Seconds to wait for an archive that is away.")
+@click.option("--patience", default=600.0, show_default=True, help="Seconds to wait if the archive cannot be reached.")
 @json_option
 async def compare(
     peer: Peer, file: Path, report_path: Path | None, patience: float, as_json: bool, timeout: float
 ) -> int:
-    """Compare what an Inventory lists with an archive, by C-FIND: what is missing, different and extra there.
+    """Compare an archive with an Inventory by C-FIND: report what is missing, different and extra there.
 
-    Whoever wrote the Inventory; its parts lie in the same folder. Exit code 0 where nothing is missing, 1 otherwise, 3
-    where the archive could not be asked or the Inventory could not be read.
+    The Inventory may be from any system; its parts must be in the same folder. Exit code 0 if nothing is missing, 1
+    otherwise, 3 if the archive could not be queried or the Inventory could not be read.
 
     \b
         gantry inventory compare NEW@192.0.2.20:104 inventory.dcm --report differences.csv
@@ -70,7 +70,7 @@ async def compare(
 
 
 async def _compare_counts(job: ImportJob, target: DimseArchive) -> None:
-    """An Inventory without instances: studies are compared by their attributes, and by how many instances they have."""
+    """Compare with an Inventory without instances: by the attributes of studies, and their number of instances."""
     for study in job.left(compared=True):
         same = await target.study(study.uid)
         stored_count = same.instances or 0 if same is not None else 0

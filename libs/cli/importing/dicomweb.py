@@ -1,4 +1,4 @@
-"""A DICOMweb server as a source: QIDO-RS lists, WADO-RS gives each instance as it is stored (PS3.18 10.4, 10.6)."""
+"""A DICOMweb server as a source: QIDO-RS lists, WADO-RS fetches each instance as it is stored (PS3.18 10.4, 10.6)."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _MOST_PAGES = 100_000
 _AT_ONCE = 4
 _PORTION = 50
 _LATER = (429, 502, 503, 504)
-"""Answers of a server that is away, or has too much to do, for now."""
+"""Answers of a server that is temporarily away or overloaded."""
 _SOON = 600
-"""Seconds of Retry-After; beyond it the object is not to be had in this run, as one that lies in an archive class."""
+"""Longest Retry-After in seconds; beyond it the object is not available in this run, for example if it is archived."""
 _COUNT = "NumberOfStudyRelatedInstances"
 _AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _Json = Mapping[str, Mapping[str, Any]]
 
 
 class NotGiven(PeerError):
-    """A DICOMweb server refuses, or gives something else than was asked for."""
+    """A DICOMweb server refused, or sent something other than was requested."""
 
 
 class DicomWeb:
-    """The server at `url` (the base of its studies service); `keys` narrow which studies there are."""
+    """The server at `url` (the base of its studies service); `keys` select studies."""
 
     def __init__(self, url: str, timeout: float, keys: Sequence[str] = (), token: str = "") -> None:
         self._url = url.rstrip("/")
@@ -78,7 +78,7 @@ class DicomWeb:
             file = look(path)
             if isinstance(file, DicomFile) and file.sop_instance_uid == uid:
                 return file
-            return Withheld(uid, file.reason if isinstance(file, Skipped) else "it gave another instance")
+            return Withheld(uid, file.reason if isinstance(file, Skipped) else "it sent another instance")
 
         for portion in in_portions(list(wanted), _PORTION):
             came = await asyncio.gather(*map(receive, portion), return_exceptions=True)
@@ -97,11 +97,11 @@ class DicomWeb:
         await self._session.close()
 
     async def _pages(self, path: str, query: Sequence[tuple[str, str]], unique: str) -> AsyncIterator[_Json]:
-        """All matches, page by page; a server that does not know `offset` gives the first page again, and is done."""
+        """All matches, page by page. It ends when a server that ignores `offset` returns the first page again."""
         seen: set[str] = set()
         for _ in range(_MOST_PAGES):
             page = await self._search(path, [*query, ("limit", str(_PAGE)), ("offset", str(len(seen)))])
-            # What the server says becomes a path of a URL and of a file.
+            # The server's value becomes part of a URL and of a file name.
             new = [match for match in page if is_uid(uid := _text(match, unique)) and uid not in seen]
             seen.update(_text(match, unique) for match in new)
             for match in new:
@@ -136,12 +136,12 @@ class DicomWeb:
     def _get(
         self, path: str, headers: Mapping[str, str], query: Sequence[tuple[str, str]] = ()
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        # Objects are those of the server that was named, and whom is asked for is told to it alone.
+        # No redirects: objects must come from the named server, and only it may see the query.
         return self._session.get(self._url + path, params=list(query), headers=headers, allow_redirects=False)
 
     def _need(self, response: aiohttp.ClientResponse) -> None:
         if 300 <= response.status < 400:
-            raise NotGiven(f"{response.url.path}: the server sends on to another address: give that one")
+            raise NotGiven(f"{response.url.path}: the server redirects to another address: give that one")
         if response.status in _LATER and (whole_number(response.headers.get("Retry-After", "")) or 0) <= _SOON:
             raise ConnectionFailed(f"{response.url.path}: the server answered {response.status}")
         if response.status != 200:
@@ -150,9 +150,9 @@ class DicomWeb:
 
 
 def _failure(path: str, error: Exception) -> PeerError:
-    """The server is away for now, or does not give what is asked for."""
+    """The error as that of a server that is away, or that refuses the request."""
     if isinstance(error, aiohttp.InvalidURL):
-        return NotGiven(f"no address of a server: {error}")
+        return NotGiven(f"not the URL of a server: {error}")
     slow = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError)
     away = isinstance(error, aiohttp.ClientConnectionError) and not slow
     return (ConnectionFailed if away else NotGiven)(

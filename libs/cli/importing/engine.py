@@ -1,4 +1,4 @@
-"""The import itself: study by study, what the target lacks is fetched, sent, and looked for there."""
+"""The import itself: for each study, the missing instances are fetched, sent, and searched for at the target."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 _LONGEST_PAUSE = 60.0
 _LOOK_AGAIN = 0.5
 _NOT_SHOWN = (
-    "the target took it, and does not show it: it may have another object of this UID (in Gantry: gantry conflicts), or"
+    "the target stored it, but does not list it: it may have another object of this UID (see gantry conflicts), or"
     " be behind with its index"
 )
 Tell = Callable[[Study, StudyOutcome], None]
@@ -40,9 +40,9 @@ Tell = Callable[[Study, StudyOutcome], None]
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """`parallel`: studies at once. `tries` of each study in a run. Seconds: `patience` with a side that cannot be
-    reached, `deadline` for what was sent to be found. `destination`: the source sends by itself, by C-MOVE, to this AE
-    title. `spool`: where files lie on their way, else the system's folder."""
+    """`parallel`: studies at once. `tries`: attempts per study in a run. `patience`: seconds to wait if source or
+    target cannot be reached. `deadline`: seconds until sent instances must be found. `destination`: the source sends to
+    this AE title, by C-MOVE. `spool`: folder for files in transit, else the system's."""
 
     dry_run: bool = False
     parallel: int = 2
@@ -56,7 +56,7 @@ class ImportOptions:
 
 @dataclass(slots=True)
 class _Transfer:
-    """What became of the instances of a study that were missing."""
+    """The outcome for the missing instances of a study."""
 
     stored: set[str] = field(default_factory=set)
     bytes: int = 0
@@ -64,13 +64,13 @@ class _Transfer:
     no_room: bool = False
 
     def has(self, uid: str) -> bool:
-        """Whether it is known what became of an instance."""
+        """Whether the outcome for an instance is known."""
         return uid in self.stored or uid in self.failures
 
 
 async def note_studies(job: ImportJob, source: ImportSource, clock: Clock, patience: float) -> bool:
-    """Note all studies of the source in the job. Returns whether there are any. A source that goes away while it is
-    listed is listed again, for `patience` seconds. Raises `GantryError` where it cannot be, or never answered."""
+    """Record all studies of the source in the job. Returns whether there are any. If the source goes away during the
+    listing, it is listed again, for `patience` seconds. Raises `GantryError` if that fails, or it never answered."""
     furthest, until, pause = 0, 0.0, 1.0
     while True:
         seen = 0
@@ -81,7 +81,7 @@ async def note_studies(job: ImportJob, source: ImportSource, clock: Clock, patie
             return seen > 0
         except (ConnectionFailed, AssociationRejected) as error:
             if seen > furthest:
-                # Listing may take longer than patience lasts: that begins when the source goes away.
+                # Listing may take longer than `patience`, which begins when the source goes away.
                 furthest, until, pause = seen, clock.monotonic() + patience, 1.0
             if not furthest or _lasting(error) or clock.monotonic() + pause > until:
                 raise
@@ -102,7 +102,7 @@ class Import:
         options: ImportOptions,
         tell: Tell,
     ) -> None:
-        """`tell` hears of each study that was looked at."""
+        """`tell` is called after each study."""
         self._job = job
         self._source = source
         self._target = target
@@ -113,7 +113,7 @@ class Import:
         self._refusals = 0
 
     async def run(self) -> None:
-        """Look at every study that is left; those that fail are tried again at the end."""
+        """Process every remaining study; studies that fail are tried again at the end."""
         for attempt in range(self._options.tries):
             left = iter(list(self._job.left(compared=self._options.dry_run)))
             if attempt:
@@ -139,7 +139,7 @@ class Import:
         await self._pace.begin()
         source = await self._patiently(lambda: self._source.instances(study.uid))
         if not source and study.instances != 0:
-            # Of a folder that is not mounted now, or a server that shows less: it is not done because of that.
+            # The folder may not be mounted now, or the server may list fewer: the study is not done.
             return StudyOutcome(study.instances or 0, 0, reason="the source lists none of its instances now")
         target, same = await self._look_into_target(study.uid)
         comparison = _compare(source, target, study, same)
@@ -168,7 +168,7 @@ class Import:
         return (await self._patiently(lambda: self._target.instances(uid)) if same is not None else {}), same
 
     async def _wait_until_shown(self, uid: str, wanted: set[str]) -> tuple[Instances, Study | None]:
-        """What the target shows of a study, as soon as it shows all of `wanted`, or at the deadline."""
+        """The target's list of a study, as soon as it has all of `wanted`, or at the deadline."""
         until = self._clock.monotonic() + self._options.deadline
         while True:
             target, same = await self._look_into_target(uid)
@@ -177,7 +177,7 @@ class Import:
             await self._clock.sleep(_LOOK_AGAIN)
 
     async def _through(self, study: Study, missing: Mapping[str, Instance]) -> _Transfer:
-        """Fetch files of these instances and send them, some at a time. A source that goes away is waited for."""
+        """Fetch files of these instances and send them, some at a time. If the source goes away, wait for it."""
         transfer = _Transfer()
         until, pause = self._clock.monotonic() + self._options.patience, 1.0
         while rest := {uid: instance for uid, instance in missing.items() if not transfer.has(uid)}:
@@ -197,7 +197,7 @@ class Import:
             pause = min(pause * 2, _LONGEST_PAUSE)
         for uid in missing:
             if not transfer.has(uid):
-                transfer.failures[uid] = "the source did not give it"
+                transfer.failures[uid] = "the source did not send it"
         return transfer
 
     async def _fetch(self, study: str, wanted: Mapping[str, Instance], transfer: _Transfer) -> None:
@@ -230,7 +230,7 @@ class Import:
         try:
             sent = await self._patiently(lambda: send_files(target, files, window=window, timeout=timeout, done=done))
         except (ConnectionFailed, AssociationRejected) as error:
-            # It was waited for; what fetches from the source is not to wait for it once more.
+            # We have waited for the target; the loop that fetches from the source must not wait again.
             raise PeerError(f"the target: {error}") from error
         names = {file.path: file.sop_instance_uid for file in files}
         transfer.failures |= {names[path]: f"the target: {why}" for path, why in sent.failures}
@@ -238,7 +238,7 @@ class Import:
         self._pace.passed(sent.bytes)
 
     async def _make_room(self, transfer: _Transfer) -> None:
-        """Wait for a target that has no room, less and less often: the source shall not give all it has for nothing."""
+        """Wait while the target has no room, with growing pauses, so that the source does not send files in vain."""
         self._refusals = self._refusals + 1 if transfer.no_room and not transfer.stored else 0
         if self._refusals and self._options.patience:
             await self._clock.sleep(min(_LONGEST_PAUSE, 2.0 ** min(self._refusals, 6)))
@@ -246,14 +246,14 @@ class Import:
     async def _move(self, study: Study, missing: Mapping[str, Instance]) -> _Transfer:
         source = self._source
         if not isinstance(source, DimseArchive):
-            raise GantryError("only an archive can send by itself")
+            raise GantryError("only an archive can send by C-MOVE")
         why = await self._patiently(lambda: source.move(study.uid, missing, self._options.destination))
         target, _ = await self._wait_until_shown(study.uid, set(missing) if not why else set())
-        reason = f"C-MOVE: {why}" if why else "the source says that it sent it, and the target does not show it"
+        reason = f"C-MOVE: {why}" if why else "the source says that it sent it, but the target does not list it"
         return _Transfer(failures={uid: reason for uid in missing if uid not in target})
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """The answer; a side that cannot be reached now is asked again, less and less often."""
+        """The answer of `ask`; if the peer cannot be reached, it is called again, with growing pauses."""
         until, pause = self._clock.monotonic() + self._options.patience, 1.0
         while True:
             try:
@@ -270,7 +270,7 @@ def _lasting(error: ConnectionFailed | AssociationRejected) -> bool:
 
 
 def _compare(source: Instances, target: Instances, study: Study, same: Study | None) -> StudyComparison:
-    """A study on both sides; also whether the source lists all of it: some give only so many matches at once."""
+    """Compare a study on both sides, and check that the source lists all of it: some archives limit their matches."""
     comparison = compare(source, target, study, same)
     if study.instances is not None and len(source) < study.instances:
         detail = f"NumberOfStudyRelatedInstances: the source counts {study.instances}, and lists {len(source)}"

@@ -1,4 +1,4 @@
-"""Folders of Part 10 files as a source. What was found stays in the job file, so that each study is sent whole."""
+"""Folders of Part 10 files as a source. The job file records the files, so that each study is sent as a whole."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Looked = tuple[DicomFile, dict[str, str], int]
 
 
 class FolderFiles:
-    """Files below `paths`. `skipped` is told of what is no DICOM file, with the reason."""
+    """Files below `paths`. `skipped` is called for each file that is not DICOM, with the reason."""
 
     def __init__(self, paths: Iterable[Path], job: ImportJob, skipped: Callable[[Skipped], None]) -> None:
         self._paths = list(paths)
@@ -32,7 +32,7 @@ class FolderFiles:
         self._skipped = skipped
 
     async def studies(self) -> AsyncIterator[Study]:
-        """See `Source`: all files are looked at first, so that each study is listed whole."""
+        """See `Source`: all files are read first, so that each study is listed completely."""
         attributes: dict[str, dict[str, str]] = {}
         self._db.execute("CREATE TEMP TABLE IF NOT EXISTS seen (path PRIMARY KEY) WITHOUT ROWID")
         self._db.execute("DELETE FROM seen")
@@ -48,14 +48,14 @@ class FolderFiles:
                 attributes.setdefault(head["StudyInstanceUID"], head)
                 self._keep(file, head, changed)
             self._db.execute("COMMIT")
-        # A file that was moved or removed since an earlier run is not what its instance is taken from.
+        # Forget files that were moved or removed since an earlier run.
         self._db.execute("DELETE FROM files WHERE path NOT IN (SELECT path FROM seen)")
         counts = "SELECT study, count(DISTINCT instance) FROM files GROUP BY study ORDER BY study"
         for study, count in self._db.execute(counts).fetchall():
             yield Study(study, {name: attributes[study].get(name, "") for name in ATTRIBUTES}, count)
 
     async def instances(self, study: str) -> Instances:
-        """See `Source`. Of several files of one instance the first by name counts."""
+        """See `Source`. If an instance has several files, the first by name is used."""
         rows = self._db.execute(
             "SELECT path, series, instance, class, syntax, start, length FROM files WHERE study = ? ORDER BY path",
             (study,),
@@ -67,16 +67,16 @@ class FolderFiles:
             if first is None:
                 by_uid[uid] = Instance(series, sop_class, file)
             elif not first.clash and first.file is not None and not await asyncio.to_thread(_same, first.file, file):
-                clash = f"{_shown(file.path)} has its UID and other bytes: {_shown(first.file.path)} counts"
+                clash = f"{_shown(file.path)} has its UID and other bytes: {_shown(first.file.path)} is used"
                 by_uid[uid] = Instance(first.series, first.sop_class_uid, first.file, clash)
         return by_uid
 
     async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
-        """See `Source`: the files where they lie."""
+        """See `Source`: the files in place."""
         files = [instance.file for instance in wanted.values() if instance.file is not None]
         for start in range(0, len(files), _PORTION):
             yield [
-                file if file.path.exists() else Withheld(file.sop_instance_uid, f"{_shown(file.path)} is gone")
+                file if file.path.exists() else Withheld(file.sop_instance_uid, f"{_shown(file.path)} no longer exists")
                 for file in files[start : start + _PORTION]
             ]
 
@@ -97,7 +97,7 @@ class FolderFiles:
 
 
 def _job_path(path: Path) -> str | bytes:
-    """A path as the job file keeps it: the name of a file need not be text."""
+    """A path for the job file: the name of a file may be bytes that are not text."""
     name = os.fsencode(path)
     try:
         return name.decode()
@@ -110,8 +110,8 @@ def _shown(path: Path) -> str:
 
 
 def _same(file: DicomFile, other: DicomFile) -> bool:
-    """Whether two files have the same data set, byte for byte, in the same transfer syntax. A file that cannot be read
-    is not the same."""
+    """Whether two files have the same data set, byte for byte, in the same transfer syntax. False if one of them cannot
+    be read."""
     if (file.length, file.transfer_syntax_uid) != (other.length, other.transfer_syntax_uid):
         return False
     try:
@@ -127,7 +127,8 @@ def _same(file: DicomFile, other: DicomFile) -> bool:
 
 
 def look_into(path: Path) -> _Looked | Skipped:
-    """A file with what it says of its study, and when it was changed (ns). Its own UIDs count, not its meta's."""
+    """A file with the attributes of its study, and its modification time (ns). The UIDs are those of the data set, not
+    those of the file meta information."""
     file = look(path)
     if isinstance(file, Skipped):
         return file
@@ -142,10 +143,10 @@ def look_into(path: Path) -> _Looked | Skipped:
     except OSError as error:
         return Skipped(path, error.strerror or str(error), unreadable=True)
     except Exception as error:
-        # pydicom raises whatever a damaged file makes it stumble over: zlib.error, struct.error, RecursionError …
+        # For a damaged file pydicom raises many exceptions: zlib.error, struct.error, RecursionError …
         return Skipped(path, f"{type(error).__name__}: {error}")
     if not values["StudyInstanceUID"] or not uid:
-        return Skipped(path, "it names no study or no instance")
+        return Skipped(path, "it lacks a Study or SOP Instance UID")
     if uid != file.sop_instance_uid:
         return Skipped(path, "its data set and its file meta information name different instances")
     return file, values, changed

@@ -1,4 +1,4 @@
-"""The job file: which studies there are, what became of each, and what is not the same on both sides (SQLite)."""
+"""The job file: the studies, the outcome of each, and the differences between both sides (SQLite)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CREATE INDEX IF NOT EXISTS files_of_study ON files (study);
 
 @dataclass(frozen=True, slots=True)
 class StudyOutcome:
-    """What became of a study: instances on both sides before, stored now, bytes sent."""
+    """The outcome of a study: instances on both sides before, stored now, bytes sent."""
 
     source: int
     target: int
@@ -43,13 +43,13 @@ class StudyOutcome:
 
     @property
     def whole(self) -> bool:
-        """Whether the target has all that the source has."""
+        """Whether the target has all instances of the source."""
         return not self.reason and not any(finding.kind in ("missing", "failed") for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Of all studies of the job: by state, instances, bytes, and findings by kind."""
+    """The totals of a job: studies by state, instances, bytes, and findings by kind."""
 
     states: dict[str, int]
     source: int
@@ -59,11 +59,11 @@ class Totals:
 
 
 class ImportJob:
-    """An import that goes on where it was. States of a study: new, done, failed, compared (by a dry run)."""
+    """An import that can be continued. States of a study: new, done, failed, compared (by a dry run)."""
 
     def __init__(self, path: Path, source: str, target: str) -> None:
-        """Raises `ConfigError` where the file is that of an import from or to somewhere else, of one that runs, or
-        no job file."""
+        """Raises `ConfigError` if the file belongs to an import with another source or target, or to one that is
+        running, or is not a job file."""
         self._lock = _locked(path)
         try:
             self.db = sqlite3.connect(path, isolation_level=None)
@@ -73,15 +73,15 @@ class ImportJob:
                 self.db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
                 [(stored_value,)] = self.db.execute("SELECT value FROM facts WHERE name = ?", (name,))
                 if stored_value != value and self._is_empty():
-                    # Of a command that was mistyped, as a rule.
+                    # The job is empty, usually because the first command was mistyped.
                     self.db.execute("UPDATE facts SET value = ? WHERE name = ?", (value, name))
                 elif stored_value != value:
-                    reason = f"it is of an import with the {name} {stored_value}; name another file with --job"
+                    reason = f"it belongs to an import with the {name} {stored_value}; name another file with --job"
                     raise ConfigError(str(path), None, reason)
         except sqlite3.OperationalError as error:
             raise ConfigError(str(path), None, f"the job file cannot be used: {error}") from None
         except sqlite3.DatabaseError as error:
-            raise ConfigError(str(path), None, f"it is no job file: {error}") from None
+            raise ConfigError(str(path), None, f"it is not a job file: {error}") from None
 
     def _is_empty(self) -> bool:
         [(has_rows,)] = self.db.execute("SELECT EXISTS (SELECT 1 FROM studies) OR EXISTS (SELECT 1 FROM files)")
@@ -92,7 +92,7 @@ class ImportJob:
         os.close(self._lock)
 
     def see(self, study: Study) -> None:
-        """The source lists this study. One that was done and has another count now is to be looked at again."""
+        """Record that the source lists this study. A study that was done is processed again if its count changed."""
         attributes = json.dumps(dict(study.attributes))
         self.db.execute(
             "INSERT INTO studies (uid, attributes, instances) VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE SET"
@@ -102,22 +102,22 @@ class ImportJob:
         )
 
     def list_anew(self) -> None:
-        """Forget what was noted of the source when it was listed before."""
+        """Delete the findings of the previous listing of the source."""
         self.db.execute("DELETE FROM findings WHERE study = ''")
 
     def note(self, finding: Finding) -> None:
-        """Something of the source that belongs to no study."""
+        """Record a finding at the source that belongs to no study."""
         self.db.execute(
             "INSERT INTO findings VALUES ('', ?, ?, ?, ?)",
             (finding.kind, finding.series, finding.instance, finding.detail),
         )
 
     def reset_studies(self) -> None:
-        """All studies are to be looked at."""
+        """Mark all studies for processing."""
         self.db.execute("UPDATE studies SET state = 'new', tries = 0")
 
     def left(self, *, compared: bool) -> Iterator[Study]:
-        """The studies that are to be looked at, in order; with `compared` also not those that a dry run has."""
+        """The studies to process, in order; with `compared`, without those that a dry run has compared."""
         states = ("done", "compared") if compared else ("done", "done")
         rows = self.db.execute(
             "SELECT uid, attributes, instances FROM studies WHERE state NOT IN (?, ?) ORDER BY uid", states
@@ -126,7 +126,7 @@ class ImportJob:
             yield Study(uid, json.loads(attributes), instances)
 
     def tell(self, study: str, state: str, outcome: StudyOutcome) -> None:
-        """What became of a study; replaces what was found before."""
+        """Record the outcome of a study; replaces its earlier findings."""
         self.db.execute("BEGIN")
         self.db.execute(
             "UPDATE studies SET state = ?, source = ?, target = ?, stored = stored + ?, bytes = bytes + ?,"
@@ -141,7 +141,7 @@ class ImportJob:
         self.db.execute("COMMIT")
 
     def totals(self) -> Totals:
-        """Of the whole job, all its runs."""
+        """The totals of all runs of the job."""
         states = dict(self.db.execute("SELECT state, count(*) FROM studies GROUP BY state").fetchall())
         [(source, stored, size)] = self.db.execute(
             "SELECT coalesce(sum(source), 0), coalesce(sum(stored), 0), coalesce(sum(bytes), 0) FROM studies"
@@ -158,8 +158,8 @@ class ImportJob:
 
 
 def _locked(path: Path) -> int:
-    """A descriptor that holds the job for this process; of one that was killed nothing stays but an empty file beside
-    the job's. On a network disk a lock on SQLite's own file would lock SQLite out."""
+    """A descriptor that locks the job for this process; a killed process leaves only an empty file beside the job file.
+    On a network disk a lock on SQLite's own file would lock SQLite out."""
     beside = path.with_name(f"{path.name}.lock")
     try:
         lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

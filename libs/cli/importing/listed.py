@@ -1,4 +1,4 @@
-"""An Inventory (PS3.3 A.88) as the list of what there should be; what it lists is fetched from another source."""
+"""An Inventory (PS3.3 A.88) as the list of expected studies and instances, which are fetched from another source."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ CREATE TABLE IF NOT EXISTS listed (
 
 
 class InventoryListing:
-    """What the Inventory in a file lists, with its parts, which lie in the same folder. `under` gives it; None where
-    it is only compared."""
+    """The list of an Inventory file and its parts, which are in the same folder. `under` is the source of the
+    instances; None for a comparison."""
 
     def __init__(self, path: Path, job: ImportJob, under: ImportSource | None) -> None:
         self._path = path
@@ -45,9 +45,9 @@ class InventoryListing:
         self.doubts: list[str] = []
 
     async def studies(self) -> AsyncIterator[Study]:
-        """See `ImportSource`. Raises `NotUnderstood` where the Inventory is not whole, or no Inventory."""
+        """See `ImportSource`. Raises `NotUnderstood` if the Inventory is incomplete, or is not an Inventory."""
         if isinstance(self._under, FolderFiles):
-            async for _ in self._under.studies():  # notes which files there are
+            async for _ in self._under.studies():  # records which files exist
                 pass
         self._read()
         if self._under is not None and self.level is not InventoryLevel.INSTANCE:
@@ -62,9 +62,9 @@ class InventoryListing:
         return {uid: Instance(series, sop_class) for uid, series, sop_class in rows}
 
     async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
-        """See `ImportSource`: what the source below has of it."""
+        """See `ImportSource`: the instances that the source `under` has."""
         if self._under is None:
-            raise GantryError("an inventory lists instances, and has none")
+            raise GantryError("an inventory lists instances, but does not hold them")
         instances = await self._under.instances(study)
         selection = {uid: instances[uid] for uid in wanted if uid in instances}
         yield [Withheld(uid, "it does not have it") for uid in wanted if uid not in instances]
@@ -77,12 +77,12 @@ class InventoryListing:
             await self._under.close()
 
     def lists(self, study: str) -> bool:
-        """Whether it has a record of a study."""
+        """Whether the Inventory lists a study."""
         return self._db.execute("SELECT 1 FROM listed_studies WHERE uid = ?", (study,)).fetchone() is not None
 
     @property
     def count(self) -> int:
-        """Studies of which it has a record."""
+        """The number of studies that the Inventory lists."""
         [(count,)] = self._db.execute("SELECT count(*) FROM listed_studies")
         return int(count)
 
@@ -95,7 +95,7 @@ class InventoryListing:
             self._db.execute("DELETE FROM listed_studies")
             self._db.execute("DELETE FROM listed")
             self._read_all()
-            # PS3.3 C.38.1: a study may have several records, each of a part of it.
+            # PS3.3 C.38.1: a study may have several records, each for a part of it.
             self._db.execute(
                 "UPDATE listed_studies SET instances = (SELECT count(*) FROM listed WHERE study = uid)"
                 " WHERE uid IN (SELECT study FROM listed)"
@@ -160,12 +160,12 @@ def _inventory(path: Path) -> DicomFile:
     if isinstance(file, Skipped):
         raise NotUnderstood(f"{path}: {file.reason}")
     if file.sop_class_uid != INVENTORY:
-        raise NotUnderstood(f"{path}: it is no Inventory, but of the SOP class {file.sop_class_uid}")
+        raise NotUnderstood(f"{path}: it is not an Inventory; its SOP class is {file.sop_class_uid}")
     return file
 
 
 def _beside(path: Path) -> dict[str, DicomFile]:
-    """The Inventories in the folder of a file. What a reference says of a path is not followed."""
+    """The Inventories in the folder of a file. Paths in references are ignored."""
     files = (look(entry) for entry in sorted(path.parent.iterdir()) if entry.is_file())
     inventories = (file for file in files if isinstance(file, DicomFile) and file.sop_class_uid == INVENTORY)
     return {file.sop_instance_uid: file for file in inventories}

@@ -1,4 +1,4 @@
-"""What a source and a target say of a study, and how they differ. Pure."""
+"""Studies and instances as a source and a target list them, and their differences. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Protocol
 from gantry.cli.files import DicomFile
 
 ATTRIBUTES = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyDate")
-"""Of a study: compared on both sides."""
+"""The attributes of a study that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study as one side lists it; `instances` is None where it does not say how many it has."""
+    """A study as one side lists it; `instances` is None if the side does not report the number."""
 
     uid: str
     attributes: Mapping[str, str]
@@ -24,8 +24,8 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Where an instance is on one side; `file` where it is a file. `clash` says in words that the side has another
-    object under the same UID, too."""
+    """An instance on one side; `file` if it is a file. `clash` says in words that the side also has another object with
+    the same UID."""
 
     series: str
     sop_class_uid: str = ""
@@ -35,20 +35,20 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """An instance that a source does not give, and why."""
+    """An instance that a source does not supply, and why."""
 
     sop_instance_uid: str
     reason: str
 
 
 Instances = Mapping[str, Instance]
-"""By SOP Instance UID."""
+"""Instances by SOP Instance UID."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not the same on both sides, or that went wrong. `kind`: missing, extra, different, failed; of
-    the files of a source also unreadable and skipped."""
+    """A difference between both sides, or an error. `kind`: missing, extra, different, failed; for files of a source
+    also unreadable and skipped."""
 
     kind: str
     series: str
@@ -58,21 +58,21 @@ class Finding:
 
 @dataclass(slots=True)
 class StudyComparison:
-    """A study on both sides: what the target lacks, what it has in addition, and what is not the same."""
+    """A study on both sides: what the target lacks, what it has in addition, and what differs."""
 
     missing: dict[str, Instance] = field(default_factory=dict)
     extra: dict[str, Instance] = field(default_factory=dict)
     different: list[Finding] = field(default_factory=list)
 
     def findings(self) -> list[Finding]:
-        """All of it, as it goes into a report."""
+        """All findings for a report."""
         lacking = [Finding("missing", instance.series, uid) for uid, instance in sorted(self.missing.items())]
         more = [Finding("extra", instance.series, uid) for uid, instance in sorted(self.extra.items())]
         return [*lacking, *more, *self.different]
 
 
 class ImportSource(Protocol):
-    """What is imported from."""
+    """The source of an import."""
 
     def studies(self) -> AsyncIterator[Study]:
         """All studies, each at least once. Raises `GantryError` if they cannot be listed."""
@@ -81,16 +81,16 @@ class ImportSource(Protocol):
         """The instances of a study. Raises `GantryError`."""
 
     def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile | Withheld]]:
-        """Files of these instances, some at a time; those in `folder` may be deleted after each step. What does not
-        come was not to be had; `Withheld` says why. Raises `ConnectionFailed` where the source is away, and
-        `AssociationRejected`: the rest may be asked for later."""
+        """Files of these instances, some at a time; those in `folder` may be deleted after each step. `Withheld` says
+        why an instance is not available; an instance that is left out is not, either. Raises `ConnectionFailed` if the
+        source is away, and `AssociationRejected`: the rest may be fetched later."""
 
     async def close(self) -> None:
-        """End what is open."""
+        """Close all connections."""
 
 
 def compare(source: Instances, target: Instances, study: Study, same: Study | None) -> StudyComparison:
-    """A study on both sides; `same` is None where the target does not have it."""
+    """Compare a study on both sides; `same` is None if the target does not have it."""
     comparison = StudyComparison()
     for uid, instance in source.items():
         other = target.get(uid)
@@ -115,7 +115,7 @@ def compare(source: Instances, target: Instances, study: Study, same: Study | No
 
 
 def compare_counts(study: Study, same: Study | None) -> list[Finding]:
-    """A study of which only its attributes and the number of its instances are known, on both sides."""
+    """Compare a study by its attributes and its number of instances only."""
     if same is None:
         return [Finding("missing", "", "", "the whole study")]
     different = compare({}, {}, study, same).different
@@ -126,7 +126,7 @@ def compare_counts(study: Study, same: Study | None) -> list[Finding]:
 
 
 def usual(name: str, value: str) -> str:
-    """A value as it is compared: archives pad it, and leave out the empty end of a name."""
+    """A normalised value for comparison: archives pad values, and leave out empty components at the end of a name."""
     value = value.strip(" \0")
     if name != "PatientName":
         return value
@@ -135,7 +135,7 @@ def usual(name: str, value: str) -> str:
 
 
 def by_series(wanted: Instances) -> dict[str, list[str]]:
-    """SOP Instance UIDs by their series."""
+    """SOP Instance UIDs, grouped by series."""
     groups: dict[str, list[str]] = {}
     for uid, instance in wanted.items():
         groups.setdefault(instance.series, []).append(uid)
@@ -143,5 +143,5 @@ def by_series(wanted: Instances) -> dict[str, list[str]]:
 
 
 def in_portions(uids: Sequence[str], size: int) -> list[Sequence[str]]:
-    """The same, `size` at a time."""
+    """UIDs in groups of `size`."""
     return [uids[start : start + size] for start in range(0, len(uids), size)]

@@ -1,4 +1,4 @@
-"""How fast, and at what hours: an import must not be in the way of the day."""
+"""The rate and the hours of an import, so that it does not disturb the working day."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _LOOK_AGAIN = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Minutes of the day, the machine's local time, from and until; may pass midnight."""
+    """Minutes of the day in local time, from and until; may span midnight."""
 
     since: int
     until: int
 
     def left_out(self, minute: int) -> int:
-        """Minutes until they begin; 0 within them."""
+        """Minutes until the hours begin; 0 within them."""
         inside = (minute - self.since) % 1440 < ((self.until - self.since) % 1440 or 1440)
         return 0 if inside else (self.since - minute) % 1440
 
@@ -45,7 +45,7 @@ def rate(text: str) -> float:
 
 
 class TransferPace:
-    """Waits so that no more bytes than that pass in a second, on average, and nothing outside of the hours."""
+    """Waits so that the average rate stays below the limit, and nothing is transferred outside the hours."""
 
     def __init__(self, clock: Clock, bytes_per_second: float | None = None, within: Hours | None = None) -> None:
         self._clock = clock
@@ -61,16 +61,16 @@ class TransferPace:
         return self._hours.left_out(now.hour * 60 + now.minute)
 
     async def begin(self) -> None:
-        """Return when something may pass."""
+        """Wait until a transfer may begin."""
         while self.wait():
             await self._clock.sleep(_LOOK_AGAIN)
         await self.go_on()
 
     async def go_on(self) -> None:
-        """Return when more of what has begun may pass, whatever the hour."""
+        """Wait until a transfer in progress may continue, at any hour."""
         await self._clock.sleep(max(0.0, self._free_at - self._clock.monotonic()))
 
     def passed(self, count: int) -> None:
-        """So many bytes have passed."""
+        """Record `count` transferred bytes."""
         if self._rate is not None:
             self._free_at = max(self._free_at, self._clock.monotonic()) + count / self._rate

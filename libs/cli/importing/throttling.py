@@ -1,4 +1,4 @@
-"""The options that slow an import down, as `gantry import` and `import-in-place` have them."""
+"""The options that limit an import, for `gantry import` and `import-in-place`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from gantry.cli.importing.pace import Hours, hours, rate
 def throttled(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --rate (`bytes_per_second`, None for no limit) and --hours (`within`, None for at any time)."""
     command = click.option(
-        "--hours", "within", callback=_hours, metavar="FROM-UNTIL", help="Only then: 19:00-06:30, local time."
+        "--hours",
+        "within",
+        callback=_hours,
+        metavar="FROM-UNTIL",
+        help="Only within these hours of local time: 19:00-06:30.",
     )(command)
     return click.option(
-        "--rate", "bytes_per_second", callback=_rate, metavar="BYTES", help="At most this a second: 500K, 20M."
+        "--rate", "bytes_per_second", callback=_rate, metavar="BYTES", help="At most so many bytes a second: 500K, 20M."
     )(command)
 
 

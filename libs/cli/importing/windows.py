@@ -1,4 +1,4 @@
-"""All studies of an archive that gives only so many matches at once: halves of time until each answer is whole."""
+"""Lists all studies of an archive that limits its matches: splits time ranges until each answer is complete."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from gantry.cli.importing.model import Study
 
 FIRST = date(1970, 1, 1)
 _DAY = 24 * 60
-_TIMELESS = "studies without a Study Time, of days with more studies than the source gives at once"
+_TIMELESS = "studies without a Study Time, on days with more studies than the source returns at once"
 
 
 @dataclass(frozen=True, slots=True)
 class WindowAnswer:
-    """Matches of one question. `cut`: there may be more."""
+    """Matches of one query. `cut`: there may be more."""
 
     studies: list[Study]
     cut: bool
 
 
 Ask = Callable[[str, str], Awaitable[WindowAnswer]]
-"""A question with a range of Study Date and one of Study Time; "" asks for any, also for none."""
+"""A query with a range of Study Date and one of Study Time; "" matches any value, and none."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class ListingCompleteness:
 async def all_studies(
     ask: Ask, first: date, last: date, complete: ListingCompleteness, *, dated: bool
 ) -> AsyncIterator[Study]:
-    """Every study of these days, each once. With `dated` those without a Study Date are not asked for."""
+    """Every study of these days, each once. With `dated`, studies without a Study Date are left out."""
     seen: set[str] = set()
 
     def new(studies: list[Study]) -> list[Study]:
@@ -49,7 +49,7 @@ async def all_studies(
             yield study
         if not answer.cut:
             return
-        complete.doubts.append("studies without a Study Date: the source does not give all studies at once")
+        complete.doubts.append("studies without a Study Date: the source does not return all studies at once")
     spans = [(first, last)]
     while spans:
         since, until = spans.pop()
@@ -81,7 +81,7 @@ async def _of_day(ask: Ask, day: date, complete: ListingCompleteness) -> AsyncIt
             middle = (since + until) // 2
             spans += [(middle + 1, until), (since, middle)]
         elif answer.cut:
-            complete.doubts.append(f"studies of {day:%Y-%m-%d} at {_time(since)}: more than the source gives")
+            complete.doubts.append(f"studies of {day:%Y-%m-%d} at {_time(since)}: more than the source returns")
 
 
 def _time(minute: int) -> str:

@@ -18,23 +18,23 @@ Cleaned = Literal["descriptors", "structured-content", "graphics"]
 class DeidentificationProfileSettings(Section):
     """One way to de-identify: the basic profile of PS3.15 Annex E with options"""
 
-    name: str = Field(description="What rules, lists and records call it", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    name: str = Field(description="Its name in rules, lists and records", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
     key_file: Path = Field(
-        description="Holds the key that pseudonyms are made with, 16 bytes or more; the same for all processes"
+        description="File with the key that pseudonyms are made with, 16 bytes or more; the same for all processes"
     )
-    retain: tuple[Retained, ...] = Field(default=(), description="Options that keep something, as `gantry export`")
-    clean: tuple[Cleaned, ...] = Field(default=(), description="Options that keep something cleaned, as there")
+    retain: tuple[Retained, ...] = Field(default=(), description="Options that retain something, as in `gantry export`")
+    clean: tuple[Cleaned, ...] = Field(default=(), description="Options that retain something cleaned, as there")
     pixels_checked: bool = Field(
-        default=False, description="Somebody answers for what is burned into all images that come by such a rule"
+        default=False, description="Somebody vouches for the burned-in text of all images that such a rule sends"
     )
     patients: Path | None = Field(
-        default=None, description="A CSV file of Patient ID and pseudonym; who is not in it is not sent"
+        default=None, description="A CSV file of Patient ID and pseudonym; patients that are not in it are not sent"
     )
 
     @model_validator(mode="after")
     def _dates_go_one_way(self) -> Self:
         if "full-dates" in self.retain and "modified-dates" in self.retain:
-            raise ValueError("dates cannot be kept in full and be modified: choose full-dates or modified-dates")
+            raise ValueError("dates cannot be retained and modified: choose full-dates or modified-dates")
         return self
 
 
@@ -44,7 +44,7 @@ class DeidentificationSettings(Section):
     profiles: tuple[DeidentificationProfileSettings, ...] = setting(
         (),
         "list",
-        "What `deidentify` of a routing rule names: "
+        "Profiles for `deidentify` of a routing rule: "
         "`{name: trial, key_file: /run/secrets/trial, retain: [modified-dates], clean: [descriptors]}`",
     )
 
@@ -52,5 +52,5 @@ class DeidentificationSettings(Section):
     def _named_once(self) -> Self:
         names = [profile.name for profile in self.profiles]
         if len(set(names)) < len(names):
-            raise ValueError("two profiles have one name")
+            raise ValueError("two profiles have the same name")
         return self

@@ -12,23 +12,25 @@ from gantry.common.config.shadow_sections import ShadowSettings
 from gantry.common.config.values import CertificateName, Cidr, HostAndPort, Port, Seconds, Section, setting
 
 _SERVICES = ("ingest", "query", "retrieve", "commitment", "orders")
-"""What the door tells apart."""
+"""The kinds of requests that the door routes."""
 
 
 class PartitionSettings(Section):
-    """One organisation's archive behind a door that several share"""
+    """The archive of one organisation behind a shared front door"""
 
-    name: str = Field(description="Names it in log lines and metrics", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    name: str = Field(description="Its name in log lines and metrics", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
     settings: Path = Field(
-        description="The settings file of its services: AE title, stores, who may ask, and who they are (`door`)"
+        description="The settings file of its services: AE title, stores, peers, and its backends (`door`)"
     )
     port: Port | None = Field(default=None, description="A DIMSE port of its own at the door")
-    tls_port: Port | None = Field(default=None, description="One that speaks TLS")
+    tls_port: Port | None = Field(default=None, description="A DIMSE port of its own with TLS")
     hl7_port: Port | None = Field(
         default=None, description="A port for HL7 messages at the door, for what `door.hl7` of its settings names"
     )
-    networks: tuple[Cidr, ...] = Field(default=(), description="Whoever calls from these is one of its peers")
-    certificates: tuple[CertificateName, ...] = Field(default=(), description="As does who shows one of these (TLS)")
+    networks: tuple[Cidr, ...] = Field(default=(), description="Peers that call from these addresses belong to it")
+    certificates: tuple[CertificateName, ...] = Field(
+        default=(), description="Peers with a certificate of one of these names belong to it (TLS)"
+    )
     hosts: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")], ...] = Field(
         default=(), description="Host names of HTTP requests, without port"
     )
@@ -38,13 +40,14 @@ class PartitionSettings(Section):
         pattern=r"^/[a-z0-9][a-z0-9-]{0,31}$",
     )
     max_associations: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="At once through a process of the door; `dimse.max_associations` of the door for all"
+        default=None,
+        description="At once through one process of the door; `dimse.max_associations` of the door limits all together",
     )
 
     @model_validator(mode="after")
     def _ports_of_its_own(self) -> Self:
         if len(set(self._ports)) < len(self._ports):
-            raise ValueError("port, tls_port and hl7_port are one")
+            raise ValueError("two of port, tls_port and hl7_port are the same")
         return self
 
     @property
@@ -53,7 +56,7 @@ class PartitionSettings(Section):
 
     @property
     def signs(self) -> list[tuple[str, object]]:
-        """What no other partition may have, with its kind."""
+        """The signs that no other partition may share, each with its kind."""
         pairs: list[tuple[str, object]] = [("name", self.name), ("settings", self.settings)]
         pairs += [("port", port) for port in self._ports]
         pairs += [("certificate", name) for name in self.certificates]
@@ -64,30 +67,29 @@ class PartitionSettings(Section):
 
 
 class DoorSettings(Section):
-    """The front door (`--role door`): who serves what. A name stands for all its addresses, looked up time and again"""
+    """The front door (`--role door`) and its backends. A host name means all its addresses, and is resolved again and
+    again"""
 
-    ingest: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes associations that store")
-    query: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that search")
-    retrieve: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that fetch, with C-MOVE or C-GET")
-    commitment: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that ask for storage commitment")
-    orders: tuple[HostAndPort, ...] = setting(
-        (), "HOST:PORT", "Who takes those that ask for the worklist, or tell of procedure steps"
-    )
+    ingest: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for associations that store")
+    query: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for associations that search")
+    retrieve: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for C-MOVE and C-GET")
+    commitment: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for storage commitment")
+    orders: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for the worklist and for procedure steps")
     mixed: tuple[HostAndPort, ...] = setting(
-        (), "HOST:PORT", "Who plays all these roles: takes associations that mix them, and any whose own pool is away"
+        (),
+        "HOST:PORT",
+        "Backends with all these roles: for associations that mix them, and for all whose own pool is away",
     )
     hl7: tuple[HostAndPort, ...] = setting(
         (),
         "HOST:PORT",
-        "Who takes HL7 messages: the `hl7.port` of processes that play orders. The door then takes them at its own",
+        "Backends for HL7 messages: `hl7.port` of the orders role. The door then listens on its own `hl7.port`",
     )
-    http_ingest: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes DICOMweb requests that store")
-    http_query: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that search")
-    http_retrieve: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that fetch")
-    http_commitment: tuple[HostAndPort, ...] = setting(
-        (), "HOST:PORT", "Who takes those that ask for storage commitment"
-    )
-    http_orders: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those about orders")
+    http_ingest: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for DICOMweb requests that store")
+    http_query: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for DICOMweb searches")
+    http_retrieve: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for DICOMweb retrieval")
+    http_commitment: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for DICOMweb storage commitment")
+    http_orders: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for HTTP requests about orders")
     partitions: tuple[PartitionSettings, ...] = setting(
         (),
         "list",
@@ -97,20 +99,22 @@ class DoorSettings(Section):
     key_file: Path | None = setting(
         None,
         "file",
-        "The key of door and services, 32 characters or more a line; the first of two signs, both are taken. With it, "
-        "services believe nobody else in `proxy_from`. Read again when it changes",
+        "Shared keys of door and services, 32 characters or more, one a line; the first signs, all are accepted. With "
+        "it, services accept headers from `proxy_from` only if they are signed. Read again when it changes",
     )
     shadow: ShadowSettings = setting(ShadowSettings(), "", "")
-    connect_timeout: Seconds = setting(2.0, "s", "TCP connection to a backend; then the next one is tried")
-    connect_deadline: Seconds = setting(10.0, "s", "For all tries together; then rejected for now (2/3/1)")
-    leave_alone: Seconds = setting(
-        5.0, "s", "A backend that could not be reached gets nothing for so long if others can"
+    connect_timeout: Seconds = setting(2.0, "s", "Timeout for connecting to a backend; then the next one is tried")
+    connect_deadline: Seconds = setting(
+        10.0, "s", "Limit for all tries together; then the association is rejected for now (2/3/1)"
     )
-    look_every: Seconds = setting(5.0, "s", "Between two looks: names are resolved, each backend is connected to")
+    leave_alone: Seconds = setting(
+        5.0, "s", "How long a backend that could not be reached is avoided while others can be"
+    )
+    look_every: Seconds = setting(5.0, "s", "Between two checks: names are resolved, each backend is connected to")
 
     @property
     def pools(self) -> dict[str, tuple[str, ...]]:
-        """The backends by pool, of the pools that have some."""
+        """The backends of each pool; empty pools are left out."""
         named = {name: getattr(self, name) for name in (*_SERVICES, "mixed")}
         return {name: backends for name, backends in named.items() if backends}
 
@@ -123,19 +127,19 @@ class DoorSettings(Section):
     @model_validator(mode="after")
     def _of_one_archive_or_of_several(self) -> Self:
         if self.partitions and (self.pools or self.web_pools or self.hl7):
-            raise ValueError("the processes behind `partitions` are named in the settings file of each: none here")
+            raise ValueError("with `partitions`, each partition's own settings file names its backends: name none here")
         _refuse_shared_signs(self.partitions)
         return self
 
 
 def _refuse_shared_signs(partitions: Iterable[PartitionSettings]) -> None:
-    """Raises `ValueError` where one sign is of two partitions: nobody could say whose a peer is."""
+    """Raises `ValueError` if two partitions share a sign: a peer with it could belong to either."""
     signs: dict[tuple[str, object], str] = {}
     networks: list[tuple[Cidr, str]] = []
     for partition in partitions:
         for kind, value in partition.signs:
             if (kind, value) in signs:
-                raise ValueError(f"partitions {signs[kind, value]} and {partition.name} have one {kind}: {value}")
+                raise ValueError(f"partitions {signs[kind, value]} and {partition.name} have the same {kind}: {value}")
         signs |= dict.fromkeys(partition.signs, partition.name)
         for network in partition.networks:
             for known, other in networks:

@@ -1,4 +1,4 @@
-"""Settings of HL7 version 2 receivers that are told of studies over MLLP."""
+"""Settings of HL7 version 2 receivers that get messages about studies over MLLP."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ HeaderName = Annotated[str, Field(max_length=180, pattern=r"^[^\x00-\x1f\x7f]*$"
 class Hl7ReceiverSettings(Section):
     """One receiver that rules of routing may name in `notify`"""
 
-    name: AeTitle = Field(description="What rules and lists call it; as an AE title, and none of `peers`")
+    name: AeTitle = Field(description="Its name in rules and lists; written like an AE title, and not one of `peers`")
     host: str = Field(description="Where it listens", min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(description="Its MLLP port")
     tls: bool = Field(default=False, description="Speak TLS; its certificate must name `host`")
-    ca_file: Path | None = Field(default=None, description="Whose certificates are trusted; without it the machine's")
-    cert_file: Path | None = Field(default=None, description="Our certificate, where it wants one (mutual TLS)")
+    ca_file: Path | None = Field(default=None, description="Trusted authorities; without it this machine's")
+    cert_file: Path | None = Field(default=None, description="Our certificate, if the receiver wants one (mutual TLS)")
     key_file: Path | None = Field(default=None, description="The key of `cert_file`, where it is not in that file")
     charset: Hl7Charset = Field(default="UNICODE UTF-8", description="Character set of the messages (HL7 table 0211)")
     application: HeaderName = Field(default="", description="Receiving application (MSH-5)")
@@ -51,14 +51,14 @@ class Hl7ReceiverSettings(Section):
     processing: Literal["P", "T", "D"] = Field(default="P", description="Processing ID (MSH-11)")
     link: str | None = Field(
         default=None,
-        description="What opens the images, with `{study}` and `{accession}`: `https://pacs.example/viewer?s={study}`",
+        description="URL of the images, with `{study}` and `{accession}`: `https://pacs.example/viewer?s={study}`",
     )
     confidential: bool = Field(
-        default=True, description="It is told of [confidential studies](access.md#confidential-studies), too"
+        default=True, description="Send messages about [confidential studies](access.md#confidential-studies), too"
     )
     patients: bool = Field(
         default=False,
-        description="It is told of corrections, merges and new IDs of patients, too (ADT^A08, A40, A47)",
+        description="Send corrections, merges and new IDs of patients, too (ADT^A08, A40, A47)",
     )
     connect_timeout: Seconds = Field(default=10.0, description="Seconds for a connection, with TLS")
     response_timeout: Seconds = Field(default=30.0, description="Seconds for the acknowledgement of a message")
@@ -76,6 +76,6 @@ class Hl7ReceiverSettings(Section):
     def _check_link(self, link: str) -> None:
         parts = urlsplit(link)
         if parts.scheme not in ("http", "https") or not parts.hostname or any(sign.isspace() for sign in link):
-            raise ValueError(f"{self.name}: link is not the address of a page")
+            raise ValueError(f"{self.name}: link is not the URL of a page")
         if "{study}" not in link and "{accession}" not in link:
-            raise ValueError(f"{self.name}: link names no study: write {{study}} or {{accession}} into it")
+            raise ValueError(f"{self.name}: link does not name the study: put {{study}} or {{accession}} into it")

@@ -1,4 +1,4 @@
-"""Settings of HL7 version 2: the MLLP port, and what which sender says where."""
+"""Settings of HL7 version 2: the MLLP port, and the profiles of senders."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SenderPattern = Annotated[str, Field(pattern=r"^[^\^|]{1,64}(\^[^\^|]{1,64})?$")
 
 
 class Hl7ProfileSettings(Section):
-    """What one sender says where; the first profile whose sender matches counts"""
+    """Where one sender puts which value; the first profile whose sender matches applies"""
 
     sender: SenderPattern = Field(
         description="Sending application and facility (MSH-3, MSH-4), with * and ?: `RIS^HOSPITAL`, `RIS^*`"
     )
     charset: str = Field(default="UNICODE UTF-8", description="What an empty MSH-18 means (HL7 table 0211)")
     processing: tuple[Literal["P", "T", "D"], ...] = Field(
-        default=("P",), description="Processing IDs (MSH-11) that are taken; others get AR"
+        default=("P",), description="Processing IDs (MSH-11) that are accepted; others get AR"
     )
     authorities: tuple[Authority, ...] = Field(
         default=(),
@@ -47,15 +47,15 @@ class Hl7ProfileSettings(Section):
     modality: tuple[FieldPathText, ...] = Field(default=("IPC-5", "OBR-24"), description="Modality")
     station: tuple[FieldPathText, ...] = Field(default=("IPC-9",), description="Scheduled Station AE Title")
     start: tuple[FieldPathText, ...] = Field(
-        default=("TQ1-7", "ORC-7.4", "OBR-27.4", "OBR-36", "SCH-11.4", "AIS-4"), description="When a step begins"
+        default=("TQ1-7", "ORC-7.4", "OBR-27.4", "OBR-36", "SCH-11.4", "AIS-4"), description="Start of a step"
     )
     confidential: tuple[FieldPathText, ...] = Field(
         default=(),
-        description="What makes a patient's studies [confidential](access.md#confidential-studies), by ADT^A08 and "
-        'A31: `[PV1-16]` (VIP indicator), `[PD1-12]` (protection indicator); `N` and `""` end it',
+        description="Fields that make a patient's studies [confidential](access.md#confidential-studies), by ADT^A08 "
+        'and A31: `[PV1-16]` (VIP indicator), `[PD1-12]` (protection indicator); `N` and `""` end it',
     )
     modalities: dict[str, Annotated[str, Field(pattern=r"^[A-Z0-9_ ]{1,16}$")]] = Field(
-        default={}, description="What its modalities are in DICOM: `{XRAY: DX}`"
+        default={}, description="Its names of modalities, each with DICOM's: `{XRAY: DX}`"
     )
     stations: dict[str, AeTitle] = Field(
         default={}, description="The station of a step that names none, by modality: `{CT: CT1}`; `'*'` for all others"
@@ -68,23 +68,27 @@ class Hl7Settings(Section):
     port: Port | None = setting(None, "port", "MLLP port of the orders role; off without it")
     host: str = setting("0.0.0.0", "address", "Where to listen")  # noqa: S104 (`admit` decides who gets in)
     admit: tuple[Cidr, ...] = setting(
-        (), "CIDRs", "Whose connections are taken, others are closed; this machine alone where none is named"
+        (), "CIDRs", "Networks whose connections are accepted; others are closed. Only this machine where none is named"
     )
     proxy_from: tuple[Cidr, ...] = setting(
-        (), "CIDRs", "Whose connections begin with a PROXY protocol v2 header: our front door, a load balancer"
+        (),
+        "CIDRs",
+        "Addresses whose connections begin with a PROXY protocol v2 header: our front door, a load balancer",
     )
     tls: bool = setting(
         False,
         "",
-        "Speak TLS, with what `tls` says; by that a client certificate is needed (mutual TLS). Behind a front door the "
-        "door speaks it",
+        "Speak TLS as in `tls`, which also says whether a client certificate is needed (mutual TLS). Behind a front "
+        "door the door speaks it",
     )
     max_message: Count = setting(4 * MIB, "bytes", "Longest message; beyond it AR, and the connection ends")
     message_deadline: Seconds = setting(30.0, "s", "From a message's first byte to its last")
     idle_timeout: Seconds = setting(3600.0, "s", "A connection without a message is closed after this")
     max_connections: Count = setting(64, "connections", "At once; beyond it closed")
     max_connections_per_address: Count = setting(16, "connections", "Of one address at once; beyond it closed")
-    apply_deadline: Seconds = setting(20.0, "s", "For a message to be durable and applied; beyond it AR: send it again")
+    apply_deadline: Seconds = setting(
+        20.0, "s", "For a message to become durable and be applied; beyond it AR, and the sender repeats it"
+    )
     remembered: Seconds = setting(
         24 * 3600.0,
         "s",
@@ -94,17 +98,17 @@ class Hl7Settings(Section):
     profiles: tuple[Hl7ProfileSettings, ...] = setting(
         (),
         "list",
-        "What which sender says where ([profiles](hl7.md#profiles)): "
+        "Where each sender puts its values ([profiles](hl7.md#profiles)): "
         "`{sender: 'RIS^*', authorities: [HOSP], accession: [OBR-18], stations: {CT: CT1}}`",
     )
 
     @property
     def admitted(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """Whose connections are taken."""
+        """The networks whose connections are accepted."""
         return self.admit or _THIS_MACHINE
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.remembered > 30 * 24 * 3600.0:
-            raise ValueError("remembered: at most 30 days, as long as the log has the answers")
+            raise ValueError("remembered: at most 30 days, which is how long the log retains the answers")
         return self

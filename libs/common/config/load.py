@@ -22,7 +22,7 @@ def load_settings(
     file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None
 ) -> Settings:
     """The settings. `environment` holds GANTRY_SECTION__FIELD (GANTRY_FIELD for those without a section); `overrides`
-    dotted names ("dimse.port") from the command line, None for what was not given. Raises `ConfigError`."""
+    holds dotted names ("dimse.port") from the command line, None if an option was not given. Raises `ConfigError`."""
     document = read(file) if file is not None else parse("", "(no file)")
     values = {name: value for name, value in plain(document.tree).items() if name != PEERS}
     # Each source is checked by itself, so that an error names the file and line, the variable or the option at fault.
@@ -33,7 +33,7 @@ def load_settings(
         if path is not None:
             value = plain(parse(f"value: {text}", variable).tree.get("value")) if text else ""
             if _is_list(path) and not isinstance(value, list):
-                # Without YAML's brackets, as lists in an environment usually are: a,b.
+                # Lists in an environment usually have no brackets, unlike YAML: a,b.
                 value = [part.strip() for part in text.split(",") if part.strip()]
             assignments.append(_Given(path, value, f"environment variable {variable}"))
     _set(values, assignments)
@@ -50,7 +50,7 @@ def _check(values: Mapping[str, Any], document: YamlDocument) -> None:
 
 
 class _Given(NamedTuple):
-    """One value of a source that is not a file."""
+    """One value from the environment or the command line."""
 
     path: list[str]
     value: Any
@@ -58,8 +58,8 @@ class _Given(NamedTuple):
 
 
 def _set(values: dict[str, Any], assignments: Sequence[_Given]) -> None:
-    """Add the values of a source, and refuse the first that makes the settings invalid, naming its source. All values
-    are checked together: a certificate is invalid without its key."""
+    """Add the values of a source. Refuses the first that makes the settings invalid, and names its source. All values
+    are checked together, since a certificate is invalid without its key."""
     for path, value, source in assignments:
         within = values
         for step in path[:-1]:
@@ -72,7 +72,7 @@ def _set(values: dict[str, Any], assignments: Sequence[_Given]) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         place = [str(step) for step in first["loc"]]
-        # What is wrong with a section as a whole has the section as its place.
+        # An error of a whole section has the section as its location.
         path, _, source = next((g for g in assignments if _begins_alike(g.path, place)), assignments[-1])
         reason = "unknown setting" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise ConfigError(source, None, f"{'.'.join(path)}: {reason}") from error
@@ -108,7 +108,7 @@ def _is_list(path: Sequence[str]) -> bool:
 
 
 def plain(node: Any) -> Any:
-    """ruamel's containers as Python's own."""
+    """ruamel's containers as plain Python ones."""
     if isinstance(node, Mapping):
         return {key: plain(value) for key, value in node.items()}
     if isinstance(node, list):

@@ -1,4 +1,4 @@
-"""Settings of what is spoken over the network: DIMSE, HTTP, the front door, TLS."""
+"""Settings of the network: DIMSE, HTTP, TLS."""
 
 from __future__ import annotations
 
@@ -35,36 +35,44 @@ class Dimse(Section):
         None, "port", "Port for TLS beside a plain one; without it `port` speaks TLS where `tls.certificate` is set"
     )
     unassociated_per_address: Count = setting(
-        64, "connections", "Of one address without an association; then the oldest that had a second to ask gives way"
+        64,
+        "connections",
+        "Of one address without an association; then the oldest that is at least a second old is closed",
     )
     artim: Seconds = setting(30.0, "s", "ARTIM timer: from connection to A-ASSOCIATE-RQ, and for closing (PS3.8 9.1.5)")
     pdu_deadline: Seconds = setting(60.0, "s", "From a PDU's first byte to its last")
     idle_timeout: Seconds = setting(
-        600.0, "s", "A peer whose turn it is (to ask, to go on, to take) is ended after this"
+        600.0,
+        "s",
+        "The association is aborted if the peer, whose turn it is to send or receive, does nothing for so long",
     )
     max_associations: Count = setting(1500, "associations", "Per process; beyond it rejected for now (2/3/2)")
     max_associations_per_peer: Count = setting(
         200, "associations", "Per address; a peer's own limit in the policy is lower"
     )
     max_pdu: Annotated[int, Field(ge=4096, le=16 * MIB)] = setting(131072, "bytes", "Maximum PDU length we announce")
-    max_associate_request: Annotated[int, Field(ge=16384)] = setting(262144, "bytes", "Longest A-ASSOCIATE-RQ taken")
+    max_associate_request: Annotated[int, Field(ge=16384)] = setting(262144, "bytes", "Longest A-ASSOCIATE-RQ accepted")
     max_contexts: Annotated[int, Field(ge=1, le=128)] = setting(
         128, "contexts", "Presentation contexts per association"
     )
-    max_command_set: Annotated[int, Field(ge=1024)] = setting(65536, "bytes", "Longest DIMSE command set taken")
-    max_object: Count = setting(16 << 30, "bytes", "Longest data set taken; beyond it A700H")
+    max_command_set: Annotated[int, Field(ge=1024)] = setting(65536, "bytes", "Longest DIMSE command set accepted")
+    max_object: Count = setting(16 << 30, "bytes", "Longest data set accepted; beyond it A700H")
     listen_backlog: Count = setting(1024, "connections", "Connections that may wait to be accepted")
-    async_window: Annotated[int, Field(ge=1, le=256)] = setting(8, "operations", "Operations a peer may have under way")
+    async_window: Annotated[int, Field(ge=1, le=256)] = setting(
+        8, "operations", "Operations that a peer may have in progress"
+    )
     proxy_from: tuple[Cidr, ...] = setting(
-        (), "CIDRs", "Whose connections begin with a PROXY protocol v2 header: our front door, a load balancer"
+        (),
+        "CIDRs",
+        "Addresses whose connections begin with a PROXY protocol v2 header: our front door, a load balancer",
     )
     private_sop_classes: tuple[Uid, ...] = setting(
-        (), "UIDs", "Storage SOP classes to take besides those of the standard"
+        (), "UIDs", "Storage SOP classes to accept besides those of the standard"
     )
 
 
 class Http(Section):
-    """Health, readiness and metrics for anybody; DICOMweb for this machine, or for who has a token"""
+    """Health, readiness and metrics for anybody; DICOMweb for this machine, or with a token"""
 
     host: str = setting("0.0.0.0", "address", "Where to listen")  # noqa: S104 (probes come from outside)
     port: Port = setting(8080, "port", "Port; 0 takes a free one")
@@ -76,21 +84,23 @@ class Http(Section):
     )
     tls_host: str = setting("0.0.0.0", "address", "Where to listen for HTTPS")  # noqa: S104 (a server)
     url: str | None = setting(
-        None, "URL", "What clients call us by, without /dicom-web; what a request says if not given"
+        None, "URL", "Our base URL for clients, without /dicom-web; taken from each request if not given"
     )
     tokens_file: Path | None = setting(
-        None, "file", "NAME:TOKEN a line; DICOMweb answers whoever sends one (Authorization: Bearer), and nobody else"
+        None,
+        "file",
+        "NAME:TOKEN, one a line; DICOMweb then answers only requests with one of them (Authorization: Bearer)",
     )
     may_delete: tuple[str, ...] = setting(
         (),
         "names",
-        "Tokens (their NAMEs) that may DELETE; `loopback`: this machine without one; nobody if none",
+        "Tokens (their NAMEs) that may DELETE; `loopback`: this machine without a token; empty: nobody",
     )
     may_reject: tuple[CodeOfToken, ...] = setting(
         (),
         "NAME=CODE",
-        "Tokens that may store rejection notes with this code (or `revoke`) only; those of `may_delete` that are not "
-        "named here may with all",
+        "Tokens that may store rejection notes with this code (or `revoke`) only; tokens of `may_delete` that are not "
+        "named here may use all codes",
     )
     may_correct: tuple[str, ...] = setting(
         (), "names", "Tokens (their NAMEs) that may correct studies and patients, and merge patients; as `may_delete`"
@@ -119,12 +129,12 @@ class Http(Section):
         None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it"
     )
     proxy_from: tuple[Cidr, ...] = setting(
-        (), "CIDRs", "Whose X-Forwarded-For is believed: our front door, a reverse proxy"
+        (), "CIDRs", "Addresses whose X-Forwarded-For is trusted: our front door, a reverse proxy"
     )
     cors_origins: tuple[str, ...] = setting(
-        (), "origins", "Web pages of these may ask, too; * for any, with tokens only"
+        (), "origins", "Origins whose web pages may send requests, too; * for any, with tokens only"
     )
-    max_connections: Count = setting(1000, "connections", "Per process; beyond it 503, but for a reserve for probes")
+    max_connections: Count = setting(1000, "connections", "Per process; beyond it 503, except for a reserve for probes")
     max_connections_per_address: Count = setting(
         256, "connections", "Of one address that is not in `proxy_from`; beyond it 503"
     )
@@ -140,12 +150,14 @@ class Http(Section):
     max_header: Annotated[int, Field(ge=4096, le=MIB)] = setting(
         16384, "bytes", "Longest request line, and header field"
     )
-    header_deadline: Seconds = setting(30.0, "s", "From a connection, or the answer before, to a whole request header")
+    header_deadline: Seconds = setting(
+        30.0, "s", "From the start of a connection, or the last answer, to a complete request header"
+    )
     stall: Seconds = setting(
         60.0,
         "s",
-        "A body that stands still for so long is given up, in either direction; so is one that came with less than "
-        "1 KiB a second, once it was waited for that long",
+        "A body that does not move for so long is abandoned, in either direction; so is one that is slower than 1 KiB "
+        "a second, once we have waited that long",
     )
 
 
@@ -158,7 +170,7 @@ def rejecting_tokens(http: Http) -> dict[str, frozenset[str]]:
 
 
 def rates_of_tokens(http: Http) -> dict[str, float]:
-    """By the name of a token, how many requests a second it may send; 0 for as many as it likes."""
+    """By the name of a token, how many requests a second it may send; 0 for no limit."""
     return {name: float(rate) for name, _, rate in (pair.rpartition("=") for pair in http.token_rates)}
 
 
@@ -167,7 +179,7 @@ class Tls(Section):
 
     certificate: Path | None = setting(None, "PEM file", "Our certificate chain; TLS is off without it")
     key: Path | None = setting(None, "PEM file", "Its private key")
-    ca: Path | None = setting(None, "PEM file", "Who signs our peers' certificates")
+    ca: Path | None = setting(None, "PEM file", "The authority of our peers' certificates")
     require_client_certificate: bool = setting(True, "", "Reject peers without a certificate signed by `ca`")
 
     @model_validator(mode="after")

@@ -18,12 +18,12 @@ _LONGEST_REASON = 300
 
 
 def peer_from(entry: object, ae_title: str | None = None) -> KnownPeer:
-    """The peer that an entry describes; `ae_title` is what it may leave out, and must not contradict. Raises
+    """The peer that an entry describes. The entry may leave out `ae_title`, and must not contradict it. Raises
     `ConfigError`, whose reason names the field."""
     if not isinstance(entry, Mapping):
         raise ConfigError("peer", None, "an object with the fields of an entry of `peers` is expected")
     if ae_title is not None and entry.get("ae_title", ae_title) != ae_title:
-        raise ConfigError("peer", None, "ae_title: is not the one of the path; a peer gets another title as a new peer")
+        raise ConfigError("peer", None, "ae_title: differs from the one in the path; to change a title, add a new peer")
     try:
         peer = KnownPeer.model_validate(dict(entry) if ae_title is None else {**entry, "ae_title": ae_title})
     except ValidationError as error:
@@ -34,7 +34,7 @@ def peer_from(entry: object, ae_title: str | None = None) -> KnownPeer:
 
 
 def fields_of(peer: KnownPeer) -> dict[str, Any]:
-    """The entry of a peer: what differs from the defaults, sets in order."""
+    """The entry of a peer: the values that differ from the defaults, sets in order."""
     fields = peer.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     sets = {info.alias or name for name, info in KnownPeer.model_fields.items() if isinstance(info.default, frozenset)}
     return {name: sorted(value) if name in sets else value for name, value in fields.items()}
@@ -46,7 +46,7 @@ def text_of(peer: KnownPeer) -> str:
 
 
 def peer_in(text: str) -> KnownPeer | None:
-    """The peer in what `text_of` wrote; None where this release does not understand it."""
+    """The peer from the output of `text_of`; None if this release does not understand it."""
     try:
         return peer_from(json.loads(text))
     except (ConfigError, ValueError, RecursionError):
@@ -54,8 +54,8 @@ def peer_in(text: str) -> KnownPeer | None:
 
 
 def changed_fields(before: str, after: str) -> dict[str, list[Any]]:
-    """What differs between two texts of entries ("" for none), by field: the value before and the one after, None where
-    it has its default."""
+    """The differences between two texts of entries ("" for none), by field: the value before and after, None for the
+    default."""
     old, new = _loaded(before), _loaded(after)
     names = [*old, *(name for name in new if name not in old)]
     return {name: [old.get(name), new.get(name)] for name in names if old.get(name) != new.get(name)}
@@ -70,6 +70,6 @@ def _loaded(text: str) -> dict[str, Any]:
 
 
 def _clipped(reason: str) -> str:
-    """One printable line: a reason may repeat what was sent."""
+    """One printable line: a reason may quote the request."""
     clipped = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
     return "".join(c if c.isprintable() else "?" for c in clipped)

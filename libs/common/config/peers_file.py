@@ -22,7 +22,7 @@ def add_peer(file: Path, entry: Mapping[str, Any]) -> None:
     titles = list(policy_of(document, "").peers)
     if entry.get("ae_title") in titles:
         raise document.refuse(
-            [PEERS, titles.index(entry["ae_title"])], f"AE title {entry['ae_title']} is there already"
+            [PEERS, titles.index(entry["ae_title"])], f"AE title {entry['ae_title']} is already in the file"
         )
     if document.tree.get(PEERS) is None:
         document.tree[PEERS] = CommentedSeq()
@@ -41,8 +41,7 @@ def remove_peer(file: Path, ae_title: str) -> None:
 
 
 def change_peer(file: Path, ae_title: str, fields: Mapping[str, Any]) -> None:
-    """Give fields of a peer other values; None takes one away. Raises `ConfigError`, and then leaves the file as it
-    was."""
+    """Change fields of a peer; None removes one. Raises `ConfigError`, and then leaves the file as it was."""
     document = read(file)
     entries = list(policy_of(document, "").peers)
     if ae_title not in entries:

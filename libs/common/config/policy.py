@@ -1,4 +1,4 @@
-"""The AE policy: who may call us, for what, and whom we call. Decisions are pure functions of a frozen policy.
+"""The AE policy: which peers may call us, for what, and which we call. Decisions are pure functions of a frozen policy.
 
     peers:
       - ae_title: CT1
@@ -7,9 +7,10 @@
         from: [192.0.2.0/24]        # more addresses it may call from; needed where `host` is a name
         may: [store, commit, echo]  # the rest is refused: its presentation contexts are not accepted
         move_destination: true      # C-MOVE may send objects there
-        sees: [{institution: [North Hospital]}]  # other studies are not there for it; all are where this is left out
+        sees: [{institution: [North Hospital]}]  # it sees no other studies; without this it sees all
 
-Unknown callers are rejected, and so are known ones from elsewhere. `lab` admits unknown callers from this machine.
+Unknown callers are rejected, and so are known callers from other addresses. `lab` admits unknown callers from this
+machine.
 """
 
 from __future__ import annotations
@@ -54,11 +55,11 @@ class Permission(StrEnum):
 
 ALL = frozenset(Permission)
 ELSEWHERE = "known, but not at this address"
-UNREAD = "not in the policy file, and the peers of the API are not read yet"
+UNREAD = "not in the policy file, and the peers of the API have not been read yet"
 
 
 class UserIdentityRule(StrEnum):
-    """What is done with the user that a peer names (PS3.7 D.3.3.7)."""
+    """How the user that a peer names is handled (PS3.7 D.3.3.7)."""
 
     IGNORED = "ignored"
     ALLOWED = "allowed"
@@ -66,43 +67,43 @@ class UserIdentityRule(StrEnum):
 
 
 class KnownPeer(BaseModel):
-    """One AE that we know."""
+    """One known AE."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    ae_title: AeTitle = Field(description="Its AE title, as it calls us and as we call it; upper and lower case differ")
+    ae_title: AeTitle = Field(description="Its AE title, in both directions; upper and lower case differ")
     host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")] | None = Field(
-        default=None, description="Where we call it. An address may also call from there; a name needs `from`"
+        default=None, description="Its address or name. It may also call from this address; a name needs `from`"
     )
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
-        default=None, description="The port it listens on; needed where we are to call it"
+        default=None, description="The port it listens on; needed if we call it"
     )
     addresses: tuple[Cidr, ...] = Field(
         default=(), alias="from", description="More addresses, or ranges of them, that it calls from"
     )
     may: frozenset[Permission] = Field(
         default=frozenset({Permission.ECHO}),
-        description="What it may ask of us; contexts of anything else are not accepted",
+        description="What it may request; presentation contexts for anything else are not accepted",
     )
     rejects: frozenset[RejectionCode] = Field(
         default=frozenset(),
-        description="The codes it may reject with, and `revoke`, where it may `reject`; all if empty",
+        description="With `reject`, the codes it may reject with, and `revoke`; all if empty",
     )
     move_destination: bool = Field(default=False, description="C-MOVE may send objects there; needs `host` and `port`")
     original: bool = Field(
-        default=False, description="C-MOVE to it and C-GET by it give objects as they were stored, without corrections"
+        default=False, description="C-MOVE to it and C-GET by it send objects as they were stored, without corrections"
     )
     view: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] | None = Field(
         default=None, description="What it sees of rejected instances, one of `lifecycle.views`: C-FIND, C-MOVE, C-GET"
     )
     sees: Annotated[tuple[SeenStudies, ...], Field(max_length=MOST_ENTRIES)] | None = Field(
         default=None,
-        description="The studies that are there for it: those that meet one of the entries "
+        description="The studies that it sees: those that match one of the entries "
         "([access](access.md#peers)); all where this is left out",
     )
     confidential: bool = Field(
         default=True,
-        description="[Confidential studies](access.md#confidential-studies) are there for it, as far as it `sees` them",
+        description="It also sees [confidential studies](access.md#confidential-studies), within what it `sees`",
     )
     user_identity: UserIdentityRule = Field(
         default=UserIdentityRule.IGNORED,
@@ -111,14 +112,14 @@ class KnownPeer(BaseModel):
     )
     worklist_hides: frozenset[HiddenState] = Field(
         default=HIDDEN_STATES,
-        description="Steps in these states are not on its worklist",
+        description="Steps in these states are left out of its worklist",
     )
     worklist_own: bool = Field(
         default=False, description="Only steps whose Scheduled Station AE Title is its own are on its worklist"
     )
     federated: bool = Field(
         default=False,
-        description="Its C-FINDs span the archives of `federation.archives` ([federation](federation.md)), "
+        description="Its C-FINDs include the archives of `federation.archives` ([federation](federation.md)), "
         "and with `federation.fetch` its C-MOVEs and C-GETs fetch from them, unless it is one of them or has `sees`",
     )
     tls: bool = Field(default=False, description="Only over TLS, in both directions")
@@ -140,18 +141,18 @@ class KnownPeer(BaseModel):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.host is not None and _address(self.host) is None and not self.addresses:
-            raise ValueError("`host` is a name, so `from` must say which addresses it calls from")
+            raise ValueError("`host` is a name, so `from` must list the addresses that it calls from")
         if self.host is None and not self.addresses:
-            raise ValueError("`host` or `from` is needed: nobody is admitted from everywhere by accident")
+            raise ValueError("`host` or `from` is needed: a peer is never admitted from any address")
         if self.move_destination and (self.host is None or self.port is None):
             raise ValueError("a move destination needs `host` and `port`")
         if self.port is not None and self.host is None:
-            raise ValueError("`port` without `host`")
+            raise ValueError("`port` needs `host`")
         if self.certificate and not self.tls:
             raise ValueError("`certificate` needs `tls: true`")
         if (self.sees is not None or not self.confidential) and Permission.REJECT in self.may:
             condition = "with `sees`" if self.sees is not None else "that does not see what is `confidential`"
-            raise ValueError(f"a peer {condition} cannot `reject`: a note says of any instance whether it is there")
+            raise ValueError(f"a peer {condition} cannot `reject`: a rejection note would reveal which instances exist")
         return self
 
     def calls_from(self, address: IPv4Address | IPv6Address) -> bool:
@@ -194,7 +195,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class WorklistView:
-    """Which steps a peer sees on its worklist: none in the states that it `hides`, and with `own` only those of its own
+    """The steps that a peer sees on its worklist: none in the states of `hides`, and with `own` only those of its own
     AE title."""
 
     hides: frozenset[str] = HIDDEN_STATES
@@ -203,31 +204,31 @@ class WorklistView:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All peers, and what holds for the rest."""
+    """All peers, and the rules for unknown ones."""
 
     ae_title: str
     peers: Mapping[str, KnownPeer]
     lab: bool = False
     whole: bool = True
-    """Whether all peers are known. Until those are read that the API added, nobody is refused for good."""
+    """Whether all peers are known. Until the peers of the API are read, rejections of unknown peers are transient."""
 
     def admit(
         self, calling: str, called: str, address: str, tls: bool = False, certificate: str = ""
     ) -> Admitted | Rejection:
-        """Whether `calling` at `address` may associate with `called`. PS3.8 9.3.4: what is wrong with a title is a
-        permanent rejection by the service user (1/1/x); a peer at the wrong address learns no more than a stranger."""
+        """Whether `calling` at `address` may associate with `called`. A wrong title is a permanent rejection by the
+        service user (1/1/x, PS3.8 9.3.4). A peer at the wrong address gets the same answer as an unknown one."""
         if called.strip() != self.ae_title:
             return Rejection(1, 1, 7, "called AE title is not ours")
         calling = calling.strip()
         if not is_ae_title(calling):
-            return Rejection(1, 1, 3, "calling AE title is none (PS3.5 6.2)")
+            return Rejection(1, 1, 3, "calling AE title is not valid (PS3.5 6.2)")
         peer, at = self.peers.get(calling), _address(address)
         if peer is not None and at is not None and peer.calls_from(at):
             if peer.tls and not tls:
                 return Rejection(1, 1, 1, "this peer must use TLS")
             if peer.certificate and certificate not in peer.certificate:
-                whose = f"the certificate of {certificate}" if certificate else "no certificate that was verified"
-                return Rejection(1, 1, 3, f"this peer has a certificate of its own, and calls with {whose}")
+                whose = f"the certificate of {certificate}" if certificate else "no verified certificate"
+                return Rejection(1, 1, 3, f"this peer must show its own certificate, and calls with {whose}")
             rejects = (peer.rejects or REJECTION_CODES) if Permission.REJECT in peer.may else frozenset()
             return Admitted(calling, peer.may, peer.max_associations, rejects)
         if peer is None and self.lab and at is not None and at.is_loopback:
@@ -238,40 +239,40 @@ class Policy:
         return Rejection(1, 1, 3, "calling AE title is not known" if peer is None else ELSEWHERE)
 
     def destination(self, ae_title: str) -> Destination | None:
-        """The address to which C-MOVE may send objects; None is answered with A801H (PS3.4 C.4.2.1.5)."""
+        """The address to which C-MOVE may send objects; None if there is none: A801H (PS3.4 C.4.2.1.5)."""
         peer = self.peers.get(ae_title.strip())
         return self.contact(ae_title) if peer is not None and peer.move_destination else None
 
     def gets_originals(self, ae_title: str) -> bool:
-        """Whether a peer gets objects as they were stored."""
+        """Whether a peer gets objects as they were stored, without corrections."""
         peer = self.peers.get(ae_title.strip())
         return peer is not None and peer.original
 
     def is_federated(self, ae_title: str) -> bool:
-        """Whether the queries of a peer span other archives."""
+        """Whether the queries of a peer include other archives."""
         peer = self.peers.get(ae_title.strip())
         return peer is not None and peer.federated
 
     def view_of(self, ae_title: str) -> str:
-        """The view of rejected instances that a peer has, "" for what everybody sees."""
+        """The view of rejected instances that a peer has, "" for the default."""
         peer = self.peers.get(ae_title.strip())
         return (peer.view or "") if peer is not None else ""
 
     def studies_seen_by(self, ae_title: str) -> tuple[SeenStudies, ...] | None:
-        """The studies that are there for a peer: all if None. For one that is not in the policy any more nothing is:
-        an association that is still open does not see more for it."""
+        """The studies that a peer sees: all if None. A peer that was removed from the policy sees none, so that an
+        association that is still open does not see more."""
         peer = self.peers.get(ae_title.strip())
         if peer is None:
             return None if self.lab else ()
         return peer.sees
 
     def sees_confidential(self, ae_title: str) -> bool:
-        """Whether confidential studies are there for a peer, as far as it sees them."""
+        """Whether a peer also sees confidential studies, within what it sees."""
         peer = self.peers.get(ae_title.strip())
         return peer is None or peer.confidential
 
     def user_identity(self, ae_title: str) -> UserIdentityRule:
-        """What is done with the user that a peer names."""
+        """How the user that a peer names is handled."""
         peer = self.peers.get(ae_title.strip())
         return UserIdentityRule.IGNORED if peer is None else peer.user_identity
 
@@ -289,7 +290,7 @@ class Policy:
 
 
 def policy_of(document: YamlDocument, ae_title: str, lab: bool = False) -> Policy:
-    """The policy in a YAML document; raises `ConfigError` with the line. Other sections are not looked at."""
+    """The policy in a YAML document; raises `ConfigError` with the line. Other sections are ignored."""
     entries = plain(document.tree.get(PEERS))
     if entries is None:
         entries = []
@@ -302,7 +303,7 @@ def policy_of(document: YamlDocument, ae_title: str, lab: bool = False) -> Polic
         except ValidationError as error:
             raise document.explain(error, (PEERS, number)) from error
         if peer.ae_title in peers:
-            raise document.refuse([PEERS, number], f"peers.{number}: AE title {peer.ae_title} is there already")
+            raise document.refuse([PEERS, number], f"peers.{number}: AE title {peer.ae_title} is already in use")
         peers[peer.ae_title] = peer
     return Policy(ae_title, peers, lab)
 
@@ -336,7 +337,7 @@ _MEANINGS = {
     Permission.COMMIT: "storage commitment (N-ACTION, and our N-EVENT-REPORT to its `host` and `port`)",
     Permission.ECHO: "C-ECHO",
     Permission.WORKLIST: "C-FIND of the modality worklist (docs/orders.md)",
-    Permission.MPPS: "tell of procedure steps that it performs (N-CREATE, N-SET), and ask for them (N-GET)",
+    Permission.MPPS: "report procedure steps that it performs (N-CREATE, N-SET), and read them (N-GET)",
     Permission.UPS: "create, search, claim and perform workitems (Unified Procedure Steps, docs/workitems.md)",
     Permission.REJECT: "reject instances by storing a rejection note (docs/lifecycle.md)",
 }
@@ -370,8 +371,8 @@ def peers_as_markdown() -> str:
         "## `peers`",
         "",
         "Who may talk to us over DICOM, and whom we call: a list, in the same file or in the one that `peers_file`",
-        "names; read again within seconds when it changes. `gantry ae` edits it. Beside them stand",
-        "peers that were added to the running archive ([operations](operations.md#peers)). Nobody else gets in.",
+        "names; read again within seconds when it changes. `gantry ae` edits it. There are also the",
+        "peers that were added to the running archive ([operations](operations.md#peers)). All others are rejected.",
         "",
         "| key | type | default | meaning |",
         "|---|---|---|---|",

@@ -20,7 +20,7 @@ def settings_as_markdown() -> str:
         "option; the later wins. Unknown names are refused. `gantry serve --check-config` checks without starting.",
         "In the environment a list is written `GANTRY_DIMSE__PROXY_FROM=192.0.2.1,192.0.2.2`; `[a, b]` does as well.",
         "`GANTRY_CONFIG` names the file and `GANTRY_ROLE` the roles, with spaces between, where the options do not;",
-        "how many processes share the work is said by `--workers` alone.",
+        "only `--workers` sets how many processes share the work.",
     ]
     top = {name: field for name, field in Settings.model_fields.items() if not isinstance(field.default, Section)}
     lines += ["", "## Without a section", "", *_table("", top)]

@@ -1,5 +1,5 @@
-"""A policy that follows its file: a valid change is taken, an invalid one is refused and the old policy stays. Peers
-that the API added stand beside those of the file, which takes precedence."""
+"""A policy that follows its file: a valid change is applied, an invalid one is refused and the old policy stays. Peers
+that the API added are part of it; the file takes precedence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gantry.common.telemetry.logs import get_logger
 
 
 class PolicyFile:
-    """The policy in force. Reading `current` costs nothing; it changes only between two awaits of the reader."""
+    """The policy in force. Reading `current` costs nothing; it does not change between two awaits of the reader."""
 
     def __init__(
         self,

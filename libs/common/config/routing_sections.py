@@ -1,4 +1,4 @@
-"""The settings of routing: rules by which studies, steps and priors are sent on, and to whom."""
+"""The settings of routing: rules for forwarding studies and steps, and for fetching priors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is not a time zone that is known here") from None
+        raise ValueError(f"{name!r} is not a known time zone") from None
     return name
 
 
@@ -42,63 +42,66 @@ def _output(value: str) -> str:
 
 
 class WorkitemRequestSettings(Section):
-    """What somebody else is to do"""
+    """A workitem for somebody else"""
 
     code: Annotated[str, Field(pattern=_CODE)] = Field(
-        description="`VALUE^SCHEME^MEANING`, of Scheduled Workitem Code Sequence: what is to be done"
+        description="`VALUE^SCHEME^MEANING`, of Scheduled Workitem Code Sequence: the work"
     )
     label: Annotated[str, Field(pattern=_LABEL)] = Field(
-        default="", description="Procedure Step Label, which people read; the name of the rule where not given"
+        default="", description="Procedure Step Label, for people; the name of the rule where not given"
     )
     worklist_label: Annotated[str, Field(pattern=_LABEL)] = Field(
-        default="", description="Worklist Label, by which workers look; the name of the rule where not given"
+        default="", description="Worklist Label, by which performers search; the name of the rule where not given"
     )
     station: Annotated[str, Field(pattern=_CODE)] | None = Field(
-        default=None, description="`VALUE^SCHEME^MEANING`, of Scheduled Station Name Code Sequence: who is to do it"
+        default=None,
+        description="`VALUE^SCHEME^MEANING`, of Scheduled Station Name Code Sequence: the station to perform it",
     )
     output: tuple[Annotated[str, AfterValidator(_output)], ...] = Field(
         default=(),
-        description="AE titles, or URLs for STOW-RS, of Output Destination Sequence: where what comes of it is to go",
+        description="AE titles, or URLs for STOW-RS, of Output Destination Sequence: where the results are to go",
     )
 
 
 class RouteRuleSettings(Section):
-    """One rule of where studies are sent when they are complete"""
+    """One rule for sending complete studies"""
 
     name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
     where: tuple[str, ...] = Field(default=(), description="KEY=VALUE of studies and patients; all must hold")
-    sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles, one of which sent something of it")
+    sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles, one of which sent something of the study")
     to: tuple[AeTitle, ...] = Field(
         default=(), description="AE titles of `peers` with `move_destination`, or names of `servers`"
     )
     notify: tuple[AeTitle, ...] = Field(
         default=(),
-        description="AE titles of `peers` that are told which instances are available (PS3.4 R), or names of "
+        description="AE titles of `peers` that get Instance Availability Notifications (PS3.4 R), or names of "
         "`receivers`, which get an HL7 message",
     )
     corrections: bool = Field(
-        default=False, description="Those of `receivers` in `notify` are told of corrections of a study, too"
+        default=False, description="The `receivers` in `notify` also get messages about corrections of a study"
     )
     between: Annotated[str, Field(pattern=WINDOW)] | None = Field(
-        default=None, description="`HH:MM-HH:MM`, when objects are sent, also over midnight; at any time without it"
+        default=None, description="`HH:MM-HH:MM`, when objects are sent; may span midnight; at any time without it"
     )
     priority: Literal["high", "medium", "low"] = Field(
-        default="medium", description="What goes first to a destination, and Priority (0000,0700) of what is sent"
+        default="medium", description="Order of studies for one destination, and Priority (0000,0700) of what is sent"
     )
     commit: bool = Field(
-        default=False, description="Destinations in `to` are asked for storage commitment of what they got (PS3.4 J)"
+        default=False,
+        description="Request storage commitment from destinations in `to` for what they received (PS3.4 J)",
     )
     deidentify: str | None = Field(
-        default=None, description="A profile of `deidentification.profiles`: what is sent is de-identified by it"
+        default=None,
+        description="A profile of `deidentification.profiles`, by which objects are de-identified before they are sent",
     )
     workitem: WorkitemRequestSettings | None = Field(
-        default=None, description="A workitem (PS3.4 CC) is created for each study, which somebody else performs"
+        default=None, description="A workitem (PS3.4 CC) that is created for each study, for somebody else to perform"
     )
 
     @model_validator(mode="after")
     def _goes_somewhere(self) -> Self:
         if not self.to and not self.notify and self.workitem is None:
-            raise ValueError("a rule names destinations, `to` or `notify`, or a `workitem`")
+            raise ValueError("a rule needs destinations, in `to` or `notify`, or a `workitem`")
         if self.between is not None and not self.to and self.workitem is not None:
             raise ValueError("`between` is about what is sent: the rule names no destinations in `to`")
         if self.deidentify is not None and not self.to:
@@ -109,12 +112,12 @@ class RouteRuleSettings(Section):
 
 
 class StepRuleSettings(Section):
-    """One rule of who is told what modalities say of performed procedure steps"""
+    """One rule for forwarding procedure steps that modalities perform"""
 
     name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
     sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles of modalities; without any, all")
     to: tuple[AeTitle, ...] = Field(
-        default=(), description="AE titles of `peers` that N-CREATE and N-SET are sent on to (PS3.4 F.7)"
+        default=(), description="AE titles of `peers` that N-CREATE and N-SET are forwarded to (PS3.4 F.7)"
     )
     notify: tuple[AeTitle, ...] = Field(
         default=(), description="AE titles of `peers` that get an N-EVENT-REPORT of each change (PS3.4 F.9)"
@@ -123,15 +126,15 @@ class StepRuleSettings(Section):
     @model_validator(mode="after")
     def _goes_somewhere(self) -> Self:
         if not self.to and not self.notify:
-            raise ValueError("a rule names destinations: `to` or `notify`")
+            raise ValueError("a rule needs destinations: `to` or `notify`")
         return self
 
 
 class PrefetchRuleSettings(Section):
-    """One rule of which priors are fetched for an order, and from where"""
+    """One rule for fetching priors for an order"""
 
     name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
-    modalities: tuple[str, ...] = Field(default=(), description="Of a step that is to come; without any, all")
+    modalities: tuple[str, ...] = Field(default=(), description="Modalities of a scheduled step; without any, all")
     codes: tuple[str, ...] = Field(
         default=(),
         description="`VALUE` or `VALUE^SCHEME`, one of which is a requested procedure code or a scheduled protocol "
@@ -143,11 +146,11 @@ class PrefetchRuleSettings(Section):
     )
     workitem: WorkitemRequestSettings | None = Field(
         default=None,
-        description="In place of `ask`: a workitem (PS3.4 CC) is created for each order, and somebody else fetches",
+        description="In place of `ask`: a workitem (PS3.4 CC) for each order, for somebody else to fetch the priors",
     )
     by: Literal["move", "get"] = Field(
         default="move",
-        description="`get`: what an archive has is fetched by C-GET, from one that does not know us as a destination",
+        description="`get`: fetch by C-GET, from an archive that does not know us as a destination",
     )
     prior_modalities: tuple[str, ...] = Field(
         default=(), description="Studies with one of these are priors; without any, all"
@@ -157,21 +160,19 @@ class PrefetchRuleSettings(Section):
         description="Body Part Examined of a series of a prior, `from order` for that of the order; without any, all",
     )
     within: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}[ymd]$")] | None = Field(
-        default=None, description="`5y`, `6m`, `30d`: no older than that; of any age without it"
+        default=None, description="`5y`, `6m`, `30d`: greatest age of a prior; any age without it"
     )
     most: Annotated[int, Field(ge=1, le=100)] = Field(default=3, description="From one archive, the newest first")
     between: Annotated[str, Field(pattern=WINDOW)] | None = Field(
         default=None, description="`HH:MM-HH:MM`, when priors are fetched, as for `rules`"
     )
-    priority: Literal["high", "medium", "low"] = Field(default="low", description="What is asked of an archive first")
-    dry_run: bool = Field(
-        default=False, description="Asks, says in the list what would be fetched, and fetches nothing"
-    )
+    priority: Literal["high", "medium", "low"] = Field(default="low", description="Order of requests to one archive")
+    dry_run: bool = Field(default=False, description="Only query, and list what would be fetched")
 
     @model_validator(mode="after")
     def _asks_or_has_it_done(self) -> Self:
         if bool(self.ask) == (self.workitem is not None):
-            raise ValueError("a rule names the archives that we `ask`, or a `workitem` for somebody else, not both")
+            raise ValueError("a rule needs the archives that we `ask`, or a `workitem` for somebody else, not both")
         if self.workitem is not None and {"by", "between", "dry_run"} & self.model_fields_set:
             raise ValueError(
                 "`by`, `between` and `dry_run` are about archives that we `ask`: the rule has a `workitem`"
@@ -180,12 +181,12 @@ class PrefetchRuleSettings(Section):
 
 
 class RoutingSettings(Section):
-    """Studies that are sent on by themselves (docs/routing.md)"""
+    """Automatic forwarding of studies (docs/routing.md)"""
 
     rules: tuple[RouteRuleSettings, ...] = setting(
         (),
         "list",
-        "Which studies go where when they are complete ([routing](routing.md)): "
+        "Where complete studies are sent ([routing](routing.md)): "
         "`{name: chest, where: ['ModalitiesInStudy=CR'], sources: [CR1], to: [READING]}`",
     )
     servers: tuple[WebDestinationSettings, ...] = setting(
@@ -203,7 +204,7 @@ class RoutingSettings(Section):
     steps: tuple[StepRuleSettings, ...] = setting(
         (),
         "list",
-        "Who is told what modalities say of performed procedure steps "
+        "Where procedure steps that modalities report are forwarded "
         "([procedure steps](routing.md#procedure-steps)): "
         "`{name: to the ris, sources: [CT1], to: [RIS], notify: [BOARD]}`",
     )
@@ -225,19 +226,18 @@ class RoutingSettings(Section):
     finish_moves: tuple[AeTitle, ...] = setting(
         (),
         "list of AE titles",
-        "Destinations to which what a C-MOVE did not deliver is delivered later "
-        "([moves that finish](routing.md#moves-that-finish))",
+        "Destinations that get later what a C-MOVE did not deliver ([moves that finish](routing.md#moves-that-finish))",
     )
-    silent: Seconds = setting(30.0, "s", "A C-MOVE of which its process says nothing for so long is taken over")
+    silent: Seconds = setting(30.0, "s", "A C-MOVE whose process does not report for so long is taken over")
     retry_first: Seconds = setting(30.0, "s", "Before a destination that is away is tried again; doubles")
     retry_longest: Seconds = setting(3600.0, "s", "The longest wait between tries")
-    give_up: Seconds = setting(7 * 24 * 3600.0, "s", "After which a route that could not be finished has failed")
-    refused: Count = setting(5, "tries", "Of instances that a destination answers and does not take")
+    give_up: Seconds = setting(7 * 24 * 3600.0, "s", "After which an unfinished route has failed")
+    refused: Count = setting(5, "tries", "Of instances that a destination refuses")
     commit_wait: Annotated[float, Field(ge=0)] = setting(
-        10.0, "s", "An association on which storage commitment was asked is kept open so long for its report"
+        10.0, "s", "How long an association stays open for the report after a storage commitment request"
     )
     commit_within: Seconds = setting(
-        3600.0, "s", "Without a report a destination is asked for storage commitment again; doubles, up to a day"
+        3600.0, "s", "Without a report, storage commitment is requested again after this; doubles, up to a day"
     )
 
     @model_validator(mode="after")
@@ -245,18 +245,18 @@ class RoutingSettings(Section):
         names = [*(rule.name for rule in self.rules), *(rule.name for rule in self.prefetch)]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"two rules of `rules` and `prefetch` are called {name}: lists name rules by it")
+                raise ValueError(f"two rules of `rules` and `prefetch` are called {name}: lists need different names")
         return self
 
     @model_validator(mode="after")
     def _servers_get_objects_alone(self) -> Self:
         names = [server.name for server in self.servers]
         if len(set(names)) < len(names):
-            raise ValueError("two of `servers` have one name")
+            raise ValueError("two of `servers` have the same name")
         for name in names:
             for words, titles in self._notified_titles:
                 if name in titles:
-                    raise ValueError(f"{name} is a web server, and {words}: only objects go there, by `to` of a rule")
+                    raise ValueError(f"{name} is a web server, and {words}: it can only get objects, by `to` of a rule")
             if any(rule.commit and name in rule.to for rule in self.rules):
                 raise ValueError(f"{name} is a web server: STOW-RS has no storage commitment (`commit`)")
         return self
@@ -265,12 +265,14 @@ class RoutingSettings(Section):
     def _receivers_are_told_alone(self) -> Self:
         names = [receiver.name for receiver in self.receivers]
         if len(set(names)) < len(names):
-            raise ValueError("two of `receivers` have one name")
+            raise ValueError("two of `receivers` have the same name")
         if both := set(names).intersection(server.name for server in self.servers):
             raise ValueError(f"one of `receivers` and one of `servers` are both called {min(both)}")
         for words, titles in [*(("is in `to` of a rule", rule.to) for rule in self.rules), *self._called_titles]:
             if wrong := set(names).intersection(titles):
-                raise ValueError(f"{min(wrong)} is an HL7 receiver, and {words}: it is told by `notify` of a rule")
+                raise ValueError(
+                    f"{min(wrong)} is an HL7 receiver, and {words}: it can only get messages, by `notify` of a rule"
+                )
         for rule in self.rules:
             if rule.corrections and not set(names).intersection(rule.notify):
                 raise ValueError(f"rule {rule.name}: `corrections` are for `receivers`, and none is in its `notify`")
@@ -284,15 +286,19 @@ class RoutingSettings(Section):
                 by_title.setdefault(title, set()).add(rule.deidentify)
         for title in self.deidentifies:
             if len(by_title[title]) > 1:
-                raise ValueError(f"{title} is in `to` of rules that do not all name the same profile in `deidentify`")
+                raise ValueError(
+                    f"{title} is in `to` of several rules: they must all name the same profile in `deidentify`, or none"
+                )
             for words, titles in self._notified_titles:
                 if title in titles:
-                    raise ValueError(f"{title} gets de-identified objects, and {words}: that names patients or UIDs")
+                    raise ValueError(
+                        f"{title} gets de-identified objects, and {words}: that would reveal patients or UIDs"
+                    )
         return self
 
     @property
     def tells_of_patients(self) -> bool:
-        """Whether a receiver of HL7 is told what is decided about patients."""
+        """Whether an HL7 receiver gets messages about corrections and merges of patients."""
         return any(receiver.patients for receiver in self.receivers)
 
     @property
@@ -302,7 +308,7 @@ class RoutingSettings(Section):
 
     @property
     def _notified_titles(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Who is told something that is not de-identified, and in which words."""
+        """Destinations that get something that is not de-identified, each group with the words for an error."""
         return [
             *(("is in `notify` of a rule", rule.notify) for rule in self.rules),
             *self._called_titles,
@@ -310,7 +316,7 @@ class RoutingSettings(Section):
 
     @property
     def _called_titles(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Who is called by DIMSE for something else than a study that is complete."""
+        """Peers that we call by DIMSE for something other than complete studies, with the words for an error."""
         return [
             *(("is in a rule of `steps`", (*step.to, *step.notify)) for step in self.steps),
             *(("is in `ask` of `prefetch`", rule.ask) for rule in self.prefetch),

@@ -1,5 +1,5 @@
-"""Secrets in files: read again when they change, so that a password that was replaced counts from the next connection
-on, and no process has to be started anew for it."""
+"""Secrets in files: read again when they change, so that a replaced password applies to the next connection without a
+restart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ logger = get_logger("secrets")
 
 
 class SecretFile:
-    """The text of a file, without what surrounds it. It is never printed."""
+    """The text of a file, without the white space around it. It is never printed."""
 
     def __init__(self, file: Path, setting: str) -> None:
         """`setting` names it in messages. Raises `ConfigError`."""
@@ -24,11 +24,11 @@ class SecretFile:
 
     @property
     def text(self) -> str:
-        """What stands there now. Of a file that cannot be read, or is empty, what stood there before."""
+        """The current text; the previous one while the file cannot be read or is empty."""
         if self._files.have_changed():
             try:
                 before, self._text = self._text, self._read()
-                # A Secret of Kubernetes is written anew as a whole, whichever of its files changed.
+                # Kubernetes rewrites all files of a Secret when one of them changes.
                 if self._text != before:
                     logger.info("a secret was replaced", setting=self._setting)
             except ConfigError as error:

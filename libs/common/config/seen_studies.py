@@ -1,8 +1,8 @@
 """Which studies a peer of the AE policy sees: one entry of `sees`.
 
 sees:
-  - institution: [North Hospital]      # a study is seen if it meets one entry,
-    modality: [CT, MR]                 # and an entry is met if each of its keys has one of its values
+  - institution: [North Hospital]      # a study is seen if it matches one entry,
+    modality: [CT, MR]                 # and it matches an entry if it has one value of each key
   - referrer: [Doe^Jane]
 """
 
@@ -18,7 +18,7 @@ MOST_ENTRIES = 16
 
 
 class SeenStudies(BaseModel):
-    """Values of attributes; a study has one value of each key that is here."""
+    """Values of attributes. A study matches if it has one of the values of each key that is given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

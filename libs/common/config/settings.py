@@ -1,4 +1,5 @@
-"""The settings: frozen, unknown keys refused, every field with its unit and meaning; docs/settings.md is made of them.
+"""The settings: frozen, unknown keys refused, every field with its unit and meaning. docs/settings.md is generated from
+them.
 
 Durations are seconds and sizes bytes throughout; a field's name says so where its section does not.
 """
@@ -33,18 +34,18 @@ from gantry.common.config.values import Seconds, Section, setting
 
 
 class WebhookSettings(Section):
-    """One address that is told what happens"""
+    """One URL that events are posted to"""
 
-    name: str = Field(description="Names its consumer group", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    name: str = Field(description="Its name, and that of its consumer group", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
     url: str = Field(description="Where to post", pattern=r"^https?://[^\s]+$")
-    secret_file: Path = Field(description="Holds the secret that posts are signed with, 16 bytes or more")
-    types: tuple[str, ...] = Field(default=(), description="Types of changes; all where there are none")
+    secret_file: Path = Field(description="File with the secret that posts are signed with, 16 bytes or more")
+    types: tuple[str, ...] = Field(default=(), description="Types of changes; all where none is given")
     batch: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="Events in one post at most")
     timeout: Seconds = Field(default=10.0, description="Seconds for an answer")
     retry_first: Seconds = Field(default=1.0, description="Seconds before the first retry; doubles")
     retry_longest: Seconds = Field(default=300.0, description="Longest seconds between retries")
     give_up: Annotated[float, Field(gt=0, le=30)] = Field(
-        default=5.0, description="Days after which what was not accepted is passed over"
+        default=5.0, description="Days after which an event that was not accepted is skipped"
     )
 
 
@@ -52,7 +53,7 @@ class Logs(Section):
     """Log lines"""
 
     format: Literal["json", "console"] = setting("json", "", "For machines or for a person")
-    level: Literal["debug", "info", "warning", "error"] = setting("info", "", "The least that is told")
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "", "The lowest level that is logged")
 
 
 class Traces(Section):
@@ -61,27 +62,29 @@ class Traces(Section):
     endpoint: Annotated[str, Field(pattern=r"^https?://[^/]+(/.*)?$")] | None = setting(
         None, "URL", "Spans go there by OTLP over HTTP (`http://collector:4318`); off where not given"
     )
-    headers_file: Path | None = setting(None, "file", "Lines of `Name: value` that the collector wants, as a token")
+    headers_file: Path | None = setting(
+        None, "file", "Lines of `Name: value` that the collector needs, such as a token"
+    )
     ratio: Annotated[float, Field(ge=0, le=1)] = setting(
         1.0,
         "",
-        "The part of the traces begun here that is told; one that comes with a `traceparent` decides itself",
+        "The share of traces begun here that is exported; a `traceparent` decides for its own trace",
     )
 
 
 class Settings(Section):
     """Everything that can be set"""
 
-    data: Path = setting(Path("var"), "folder", "Where the embedded stores live")
+    data: Path = setting(Path("var"), "folder", "Folder of the embedded stores")
     peers_file: Path | None = setting(None, "YAML file", "The AE policy (`peers:`); this very file where not given")
     lab: bool = setting(
         False, "", "Admit unknown AE titles from this machine, with every permission; never in production"
     )
-    drain: Seconds = setting(30.0, "s", "What is under way may take this long at shutdown")
+    drain: Seconds = setting(30.0, "s", "At shutdown, work in progress may take this long")
     webhooks: tuple[WebhookSettings, ...] = setting(
         (),
         "list",
-        "Addresses that are told [what happens](changes.md#webhooks): "
+        "URLs that [events](changes.md#webhooks) are posted to: "
         "`{name: ris, url: 'https://ris.example/gantry', secret_file: /run/secrets/ris}`",
     )
     dimse: Dimse = setting(Dimse(), "", "")
@@ -119,18 +122,18 @@ class Settings(Section):
     def _named_once(self) -> Self:
         names = [webhook.name for webhook in self.webhooks]
         if len(set(names)) < len(names):
-            raise ValueError("two webhooks have one name")
+            raise ValueError("two webhooks have the same name")
         return self
 
     @model_validator(mode="after")
     def _counts_what_has_a_quota(self) -> Self:
         if self.storage.quota and not self.upkeep.usage_every:
-            raise ValueError("storage.quota needs upkeep.usage_every: without counts nothing says what is used")
+            raise ValueError("storage.quota needs upkeep.usage_every: without counts the used space is not known")
         return self
 
     @model_validator(mode="after")
     def _can_tell_subscribers(self) -> Self:
-        """Of what is on the log a subscription knows nothing but what completion says, by the URLs of this archive."""
+        """A subscription is notified of completion events only, with URLs of this archive."""
         if not self.subscriptions.is_on:
             return self
         if self.http.url is None or self.subscriptions.key_file is None or not self.completion.quiet:
@@ -139,18 +142,18 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _reads_what_it_encrypts(self) -> Self:
-        """How long an encrypted object is can only be read from it."""
+        """The length of an encrypted object can only be read from the object itself."""
         names = [store.name for store in self.tiers.stores if store.availability == "offline"]
         if names and self.encryption.is_on:
             raise ValueError(
-                f"{names[0]} of tiers.stores is an archive that must be asked: it cannot be encrypted by `encryption`; "
+                f"{names[0]} of tiers.stores is restored on request: `encryption` cannot encrypt it; "
                 "let the bucket encrypt it, and leave out one of the two"
             )
         return self
 
     @model_validator(mode="after")
     def _deidentifies_by_profiles_it_has(self) -> Self:
-        """A copy that is de-identified is no reason to let the object go."""
+        """A de-identified copy does not allow us to delete the object."""
         known = {profile.name for profile in self.deidentification.profiles}
         for title, name in self.routing.deidentifies.items():
             if name not in known:
@@ -159,7 +162,7 @@ class Settings(Section):
                 if title in rule.committed_by:
                     raise ValueError(
                         f"rule {rule.name} of lifecycle.retention waits for {title} in `committed_by`, which gets "
-                        "de-identified copies only: those are no reason to let objects go"
+                        "de-identified copies only: these do not replace the objects"
                     )
         return self
 

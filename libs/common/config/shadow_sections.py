@@ -11,77 +11,79 @@ from gantry.common.config.values import MIB, AeTitle, HostAndPort, Seconds, Sect
 
 
 class ShadowSettings(Section):
-    """A second archive that is asked what peers ask, too, so that both answers can be compared (docs/shadow.md)"""
+    """A second archive that gets the same requests, so that both answers can be compared (docs/shadow.md)"""
 
     dimse: HostAndPort | None = setting(None, "HOST:PORT", "The other archive; none: off")
-    ae_title: AeTitle | None = setting(None, "", "What it is called by, if not by the AE title that peers call")
+    ae_title: AeTitle | None = setting(None, "", "Its AE title, if it differs from the one that peers call")
     tls: bool = setting(
         False, "", "Whether it is called over TLS, as `tls` says; with `answers: gantry`. `true` or `false`"
     )
     asks: tuple[Literal["echo", "store", "find", "get", "worklist", "move"], ...] = setting(
         ("echo", "store", "find", "get"),
         "list",
-        "What is asked twice; without `store`, which is STOW-RS, too, where objects reach both archives by another "
-        "way; `worklist` where both have the orders; `move`: nothing is moved twice, both are asked what they would "
+        "What is mirrored; leave out `store`, which includes STOW-RS, if objects reach both archives by another way; "
+        "`worklist` if both have the orders; `move`: nothing is moved twice, both are asked what they would "
         "send",
     )
     url: Annotated[str, Field(pattern=r"^https?://[^?#@\s]+$")] | None = setting(
         None, "URL", "DICOMweb of the other archive, `https://old.example.org/dicom-web`; none: DIMSE alone"
     )
     token_file: Path | None = setting(
-        None, "file", "The bearer token for it; callers' own tokens and cookies are never shown to it"
+        None, "file", "The bearer token for it; callers' own tokens and cookies are never sent to it"
     )
     answers: Literal["gantry", "other"] = setting(
-        "gantry", "", "Whom peers hear: `gantry`, or before the switch `other`, as they did without a door"
+        "gantry", "", "Which archive answers peers: `gantry`, or before the switch `other`, as without a door"
     )
     share: Annotated[float, Field(gt=0, le=1)] = setting(
-        1.0, "", "Of the associations that are mirrored, evenly; objects of the others are in one archive only"
+        1.0, "", "Share of the associations that is mirrored; objects of the others are in one archive only"
     )
     associations: Annotated[int, Field(ge=1, le=1000)] = setting(
-        32, "", "Mirrored at once, per process of the door; others are not, and are counted"
+        32, "", "Mirrored at once, per process of the door; associations beyond it are not mirrored, and counted"
     )
     memory: Annotated[int, Field(ge=1, le=4096)] = setting(
         64,
         "MiB",
-        "Held of one association. Without `spool` a longer object is not mirrored, and who falls behind is given up",
+        "Buffer of one association. Without `spool` a longer object is not mirrored, and a slow mirror is abandoned",
     )
-    memory_in_all: Annotated[int, Field(ge=1, le=65536)] = setting(512, "MiB", "Held of all associations together")
+    memory_in_all: Annotated[int, Field(ge=1, le=65536)] = setting(512, "MiB", "Buffer of all associations together")
     spool: Path | None = setting(
         None,
         "folder",
-        "Where what is stored waits for the archive that peers do not hear, if it has no room in `memory`, or that "
-        "archive is slow or away; patients' images, unencrypted; none: they are given up",
+        "Folder for objects that wait for the archive that does not answer peers, if `memory` is full, or that archive "
+        "is slow or away; patients' images, unencrypted; none: they are dropped",
     )
     spool_bytes: Annotated[int, Field(ge=MIB)] = setting(
-        16 << 30, "bytes", "Of them at most, for each process of the door; what comes then is given up, and counted"
+        16 << 30,
+        "bytes",
+        "Size limit of the spool, per process of the door; objects beyond it are dropped, and counted",
     )
     spool_hours: Annotated[float, Field(gt=0, le=8760)] = setting(
-        72.0, "hours", "What could not be sent for so long is given up"
+        72.0, "hours", "Objects that could not be sent for so long are dropped"
     )
     timeout: Annotated[float, Field(gt=0, le=3600)] = setting(
-        60.0, "s", "For an answer of the archive that peers do not hear; then the association is given up"
+        60.0, "s", "For an answer of the archive that does not answer peers; then the association is no longer mirrored"
     )
-    connect_timeout: Seconds = setting(5.0, "s", "For the TCP connection to it")
+    connect_timeout: Seconds = setting(5.0, "s", "For the connection to it")
     again_after: Annotated[float, Field(ge=0, le=3600)] = setting(
         30.0,
         "s",
-        "Where matches differ, both are asked once more after so long, and that counts; 0: the first answers do",
+        "If matches differ, both are asked again after so long, and only the second answers count; 0: the first count",
     )
     may_differ: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,64}$")], ...] = setting(
         (),
         "list",
-        "Attributes whose values are each archive's own, by keyword or as `GGGGEEEE`, beside those that always are: "
+        "Attributes that are not compared, by keyword or as `GGGGEEEE`, beside those that never are: "
         "Retrieve AE Title, Retrieve URL, Instance Availability, Specific Character Set, Timezone Offset From UTC, "
         "Available Transfer Syntax UID, and the Storage Media File-Set",
     )
-    keep_days: Annotated[int, Field(ge=1, le=3650)] = setting(120, "days", "The counts of a day are kept so long")
+    keep_days: Annotated[int, Field(ge=1, le=3650)] = setting(120, "days", "How long the counts of a day are kept")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.answers == "other" and self.tls:
             raise ValueError("tls: peers are passed on to the archive that answers without TLS")
         if self.answers == "other" and self.url is not None:
-            raise ValueError("url: DICOMweb is answered by Gantry alone, and compared only with answers: gantry")
+            raise ValueError("url: DICOMweb can only be compared with answers: gantry")
         if self.dimse is None and self.answers == "other":
             raise ValueError("answers: other needs its address, dimse: HOST:PORT")
         if self.spool is not None and self.dimse is None and self.url is None:
@@ -91,5 +93,5 @@ class ShadowSettings(Section):
         return self
 
     def url_of(self, target: str) -> str:
-        """What a path below the base, with its query, is called at the other archive."""
+        """The URL at the other archive of a path below the base, with its query."""
         return f"{(self.url or '').rstrip('/')}{target}"

@@ -16,7 +16,7 @@ class SharingSettings(Section):
     key_file: Path | None = setting(
         None,
         "file",
-        "A secret of 32 characters or more a line, the same for all processes: the first seals what a browser keeps "
-        "that came by a link, each opens; without it there are no links",
+        "Secrets of 32 characters or more, one a line, the same for all processes: the first seals the cookie of a "
+        "browser that followed a link, each opens it; without it there are no links",
     )
-    longest_days: Annotated[float, Field(gt=0, le=366)] = setting(30.0, "days", "A link ends within so long")
+    longest_days: Annotated[float, Field(gt=0, le=366)] = setting(30.0, "days", "Longest validity of a link")

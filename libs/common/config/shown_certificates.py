@@ -1,8 +1,8 @@
-"""What a peer shows of itself in a TLS handshake that fails: the certificate that was not believed.
+"""The certificate that a peer shows in a TLS handshake that fails, because the certificate was refused.
 
-OpenSSL gives a certificate after it has verified it, and never one that it refused. Python's ssl calls a message
-callback (`SSLContext._msg_callback`, since 3.8, for its own tests) with each message of a handshake, decrypted, before
-that. It is called for each record as well, so a connection loses it with the end of its handshake.
+OpenSSL returns a certificate only after it has verified it, never one that it refused. Before that, Python's ssl calls
+a message callback (`SSLContext._msg_callback`, since 3.8, for its own tests) with each decrypted message of the
+handshake. The callback is also called for each record, so a connection drops it at the end of its handshake.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _TLS_1_3 = 0x0304
 _LONGEST_CERTIFICATE, _LONGEST_TEXT, _LONGEST = 1 << 14, 200, 600
 _SHOWN = "shown_certificate"
 _NO_RX_CERTIFICATE_COMPRESSION = 1 << 33
-"""SSL_OP_NO_RX_CERTIFICATE_COMPRESSION, of which Python's ssl has no name."""
+"""SSL_OP_NO_RX_CERTIFICATE_COMPRESSION, for which Python's ssl has no name."""
 
 
 def certificate_in(error: BaseException) -> str:
-    """Of an error of a handshake by a context of `watch`: subject, issuer, serial number and last day of the
-    certificate that the peer showed, in printable text of bounded length; "" where it showed none."""
+    """Subject, issuer, serial number and last day of the certificate that the peer showed in a failed handshake of a
+    watched context, as printable text of bounded length; "" if the peer showed none."""
     shown = getattr(error, _SHOWN, None)
     return described(*shown) if shown is not None else ""
 
 
 def described(message: bytes, is_tls_1_3: bool) -> str:
-    """The same of a Certificate message (RFC 5246 7.4.2, RFC 8446 4.4.2), with its header; takes any bytes."""
+    """The same for a Certificate message (RFC 5246 7.4.2, RFC 8446 4.4.2) with its header; accepts any bytes."""
     at = 4 + (1 + message[4] if is_tls_1_3 and len(message) > 4 else 0)  # certificate_request_context
     length = int.from_bytes(message[at + 3 : at + 6], "big")
     der = message[at + 6 : at + 6 + length]
@@ -48,8 +48,8 @@ def described(message: bytes, is_tls_1_3: bool) -> str:
 
 
 def watch(context: ssl.SSLContext, quiet: ssl.SSLContext) -> None:
-    """From now on an error of a handshake by `context` knows what the peer showed. `quiet` is a context of the same
-    settings, which a connection has after its handshake."""
+    """From now on `certificate_in` finds the peer's certificate in handshake errors of `context`. `quiet` is a context
+    with the same settings, which a connection uses after its handshake."""
 
     class WatchedObject(ssl.SSLObject):
         def do_handshake(self) -> None:

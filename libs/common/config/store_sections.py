@@ -11,9 +11,9 @@ from gantry.common.config.values import MIB, Count, Seconds, Section, setting
 
 
 class InPlace(Section):
-    """A bucket or folder of somebody else whose objects are given out where they lie; it is only read"""
+    """A bucket or folder of somebody else whose objects are served in place; it is only read"""
 
-    name: str = Field(description="What references call it, for ever", pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    name: str = Field(description="Its permanent name in references", pattern=r"^[a-z][a-z0-9-]{0,31}$")
     url: str = Field(description="`s3://BUCKET`, `s3://BUCKET/PREFIX`, or `file:///…`")
     endpoint: str | None = Field(default=None, description="The server; AWS in `region` where not given")
     region: str = Field(default="us-east-1", description="What requests are signed for")
@@ -34,7 +34,7 @@ class InPlace(Section):
 
 
 class Storage(Section):
-    """Where objects, events and the index are"""
+    """Locations of objects, events and the index"""
 
     objects: str | None = setting(None, "URL", "Object store; DATA/objects as file:/// where not given")
     log: str | None = setting(None, "URL", "Event log; DATA/log.db as sqlite:/// where not given")
@@ -45,7 +45,7 @@ class Storage(Section):
     quota: Annotated[int, Field(ge=0)] = setting(
         0,
         "bytes",
-        "The archive [may hold so much](partitions.md#quota), beyond it objects are refused (A700H). 0: no quota",
+        "[Most that the archive may hold](partitions.md#quota); beyond it objects are refused (A700H). 0: no quota",
     )
     deadline: Seconds = setting(30.0, "s", "For store and log together, from the last byte of an object to its answer")
     in_place: tuple[InPlace, ...] = setting(
@@ -59,7 +59,7 @@ class Storage(Section):
     @model_validator(mode="after")
     def _named_once(self) -> Self:
         if len({store.name for store in self.in_place}) < len(self.in_place):
-            raise ValueError("two of in_place have one name")
+            raise ValueError("two of in_place have the same name")
         return self
 
 
@@ -73,10 +73,8 @@ class S3(Section):
     secret_key_file: Path | None = setting(None, "file", "Holds the secret key of `access_key`")
     ca: Path | None = setting(None, "PEM file", "Who signed the server's certificate, where no public authority did")
     encryption: Literal["AES256", "aws:kms"] | None = setting(None, "", "Server-side encryption (SSE-S3, SSE-KMS)")
-    kms_key: str | None = setting(None, "", "The key of SSE-KMS, where not the bucket's own")
-    create_bucket: bool = setting(
-        False, "", "Make the bucket where there is none, in `region`; for servers of one's own"
-    )
+    kms_key: str | None = setting(None, "", "The key of SSE-KMS, if not the bucket's own")
+    create_bucket: bool = setting(False, "", "Create a missing bucket, in `region`; for your own servers")
     connections: Count = setting(64, "connections", "Per process")
     part_size: Annotated[int, Field(ge=5 * MIB, le=512 * MIB)] = setting(
         8 * MIB, "bytes", "Longer objects are uploaded in parts of this size"
@@ -91,9 +89,9 @@ class S3(Section):
 
 
 class Encryption(Section):
-    """Objects lie encrypted where a key is named, in every object store ([docs](encryption.md))"""
+    """Encryption of objects in every object store, if a key is named ([docs](encryption.md))"""
 
-    key_file: Path | None = setting(None, "file", "Holds the keys that wrap data keys: `gantry keys new FILE`")
+    key_file: Path | None = setting(None, "file", "File with the keys that wrap data keys: `gantry keys new FILE`")
     kms_key: str | None = setting(None, "", "Or the key of AWS KMS, or of a server with its API: id, ARN, `alias/NAME`")
     endpoint: str | None = setting(None, "URL", "That server; AWS in `region` where not given")
     region: str = setting("us-east-1", "", "Of the key service")
@@ -119,13 +117,15 @@ class Encryption(Section):
 class Kafka(Section):
     """The event log where `storage.log` is kafka://HOST:PORT,HOST:PORT or kafka://HOST:PORT/PREFIX"""
 
-    replication: Count = setting(3, "replicas", "Of topics that we make; as many brokers are needed")
-    min_insync: Count = setting(2, "replicas", "That have an event before it is acknowledged")
+    replication: Count = setting(3, "replicas", "Of topics that we create; as many brokers are needed")
+    min_insync: Count = setting(2, "replicas", "Replicas that have an event before it is acknowledged")
     compression: Literal["gzip", "lz4", "snappy", "zstd"] | None = setting(
-        None, "", "Of batches on their way to the broker"
+        None, "", "Compression of batches on the way to the broker"
     )
-    max_event: Annotated[int, Field(ge=16384)] = setting(900 << 10, "bytes", "Longer events lie in the object store")
-    session_timeout: Seconds = setting(10.0, "s", "After which a silent member's partitions go to another one")
+    max_event: Annotated[int, Field(ge=16384)] = setting(
+        900 << 10, "bytes", "Longer events are stored in the object store"
+    )
+    session_timeout: Seconds = setting(10.0, "s", "After which the partitions of a silent member go to another")
     instance_id: str | None = setting(
         None, "", "Makes this process a static member (KIP-345); its own for each process"
     )
@@ -151,7 +151,7 @@ class OpenSearch(Section):
     replicas: Annotated[int, Field(ge=0)] = setting(1, "replicas", "Of each index, when it is made")
     connections: Count = setting(32, "connections", "Per process and node")
     keep_replaced: Annotated[float, Field(ge=0)] = setting(
-        60.0, "s", "An index that `gantry reindex` replaced stays so long, for searches under way in it"
+        60.0, "s", "How long an index that `gantry reindex` replaced stays, for searches in progress"
     )
     tls: bool = setting(False, "", "Speak TLS to the nodes")
     ca: Path | None = setting(None, "PEM file", "Who signed the nodes' certificates, where no public authority did")
@@ -169,7 +169,7 @@ class SearchableAttribute(Section):
     """One attribute that can be searched for beside those of every archive"""
 
     attribute: str = Field(description="A keyword, or gggg,eeee; of a private one gggg,10ee", min_length=1)
-    level: Literal["PATIENT", "STUDY", "SERIES", "IMAGE"] = Field(description="Whose attribute it is")
+    level: Literal["PATIENT", "STUDY", "SERIES", "IMAGE"] = Field(description="Level of the attribute")
     creator: str = setting("", "", "The private creator, of a private attribute")
     vr: str = setting("", "", "Its VR, of a private attribute")
 

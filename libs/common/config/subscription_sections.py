@@ -27,29 +27,29 @@ class SubscriptionSettings(Section):
     endpoints: tuple[Annotated[str, AfterValidator(_endpoint)], ...] = setting(
         (),
         "list",
-        "Beginnings of the URLs that may be told, as `https://ehr.example/fhir/`: https, or a server on this machine; "
+        "Prefixes of the URLs that may be notified, as `https://ehr.example/fhir/`: https, or this machine; "
         "without any there are no subscriptions",
     )
     key_file: Path | None = setting(
         None,
         "file",
-        "A secret of 32 characters or more a line, the same for all processes: the first seals what a subscription "
-        "says (endpoint, headers, filters), each opens",
+        "Secrets of 32 characters or more, one a line, the same for all processes: the first seals the content of a "
+        "subscription (endpoint, headers, filters), each opens it",
     )
     most: Annotated[int, Field(ge=1, le=1000)] = setting(100, "", "Subscriptions at most, all together")
     most_per_caller: Count = setting(10, "", "Of one caller")
     longest_days: Annotated[float, Field(gt=0, le=3660)] = setting(
-        366.0, "days", "A subscription ends within so long, whatever it says"
+        366.0, "days", "A subscription ends after so long at the latest"
     )
     timeout: Annotated[float, Field(gt=0, le=60)] = setting(
-        10.0, "s", "For an answer, where the subscription does not say less"
+        10.0, "s", "For an answer, unless the subscription says less"
     )
     retry_first: Seconds = setting(1.0, "s", "Before the first retry; doubles")
     retry_longest: Seconds = setting(300.0, "s", "Longest between retries")
-    error_after: Seconds = setting(60.0, "s", "Tries fail for so long, and the subscription is in `error`")
-    give_up: Annotated[float, Field(gt=0, le=30)] = setting(5.0, "days", "In `error` for so long, and it is `off`")
+    error_after: Seconds = setting(60.0, "s", "After so long without success a subscription is in `error`")
+    give_up: Annotated[float, Field(gt=0, le=30)] = setting(5.0, "days", "After so long in `error` it is `off`")
 
     @property
     def is_on(self) -> bool:
-        """Whether there are any."""
+        """Whether subscriptions are possible."""
         return bool(self.endpoints)

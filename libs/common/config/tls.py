@@ -37,7 +37,7 @@ def _server_context(tls: Tls) -> ssl.SSLContext:
 
 
 def web_context(tls: Tls) -> ssl.SSLContext | None:
-    """The context of our HTTPS port, which asks nobody for a certificate; None if none of ours is set. Raises
+    """The context of our HTTPS port, which requests no client certificates; None if our certificate is not set. Raises
     `ConfigError`."""
     if tls.certificate is None:
         return None
@@ -82,13 +82,13 @@ class Certificates:
         return self._server
 
     def web(self) -> ssl.SSLContext:
-        """The current context for who calls us over HTTPS."""
+        """The current context for our HTTPS port."""
         assert self._web is not None
         return self._web
 
     def client(self) -> ssl.SSLContext:
         """The current context for peers that we call. Raises `ConfigError` if it cannot be created."""
-        if self._client is None:  # the roots of this machine take a while to read, and are rarely needed
+        if self._client is None:  # reading this machine's roots takes a while, and they are rarely needed
             self._client = client_context(self._tls)
         return self._client
 
@@ -120,7 +120,7 @@ class Certificates:
 def expiry_of(certificate: Path) -> float | None:
     """When the first certificate of a PEM file expires, in seconds since the Unix epoch; None if it cannot be read."""
     try:
-        # Undocumented, and the only way of the standard library to read a certificate that is not a peer's.
+        # Undocumented, but the standard library's only way to read a certificate that is not a peer's.
         decoded = ssl._ssl._test_decode_cert(str(certificate))  # type: ignore[attr-defined]
         return float(ssl.cert_time_to_seconds(decoded["notAfter"]))
     except (AttributeError, KeyError, OSError, ValueError):
@@ -137,10 +137,9 @@ def trusting(ca: Path | None) -> ssl.SSLContext:
 
 
 def usual(ca: Path | str | None) -> ssl.SSLContext:
-    """The context with which commands call whoever they are told to: as Python makes it, and the same on each of its
-    versions. Since 3.13 it refuses certificates of an authority that doesn't say what its key is for (RFC 5280,
-    Key Usage), which is how OpenSSL's own commands have made them, and takes an intermediate authority for a root.
-    Raises `OSError` where `ca` cannot be read."""
+    """The context for commands that call any server: Python's default, made the same on all its versions. Since 3.13
+    the default refuses certificates of an authority without Key Usage (RFC 5280), which OpenSSL's own commands have
+    created, and accepts an intermediate authority as a root. Raises `OSError` if `ca` cannot be read."""
     context = ssl.create_default_context(cafile=None if ca is None else str(ca))
     context.verify_flags &= ~(ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN)
     return context

@@ -1,4 +1,4 @@
-"""Kinds of values that settings have, and what a section of them is."""
+"""Types of setting values, and the base class of sections."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Uid = Annotated[str, AfterValidator(_uid)]
 Cidr = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 CertificateName = Annotated[str, Field(min_length=1, max_length=256)]
-"""Whose a certificate is (`gantry.common.net.certificates`)."""
+"""The name in a certificate (`gantry.common.net.certificates`)."""
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 RejectionCode = Literal["113001", "113037", "113038", "113039", "revoke"]
 REJECTION_CODES: frozenset[str] = frozenset(get_args(RejectionCode))
-"""Of PS3.16 CID 7011, and what stands for notes that revoke."""
+"""A code of PS3.16 CID 7011, or `revoke` for notes that revoke a rejection."""
 RejectedView = Annotated[
     str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}=(113001|113037|113038|113039)(,1130(01|37|38|39))*$")
 ]
 HiddenState = Literal["SCHEDULED", "ARRIVED", "READY", "STARTED", "DEPARTED", "COMPLETED", "DISCONTINUED", "CANCELLED"]
 HIDDEN_STATES: frozenset[HiddenState] = frozenset(("STARTED", "DEPARTED", "COMPLETED", "DISCONTINUED", "CANCELLED"))
-"""What a worklist does not show, unless a peer's policy says otherwise: what is begun, and what is over."""
+"""States of steps that a worklist leaves out by default: those that have begun or ended."""
 RejectionRule = Annotated[str, Field(pattern=r"^1130(01|37|38|39)=(hide|note|delete|show)$")]
 SentAgainRule = Annotated[str, Field(pattern=r"^(1130(01|37|38|39)|deleted)=(accept|ignore|refuse)$")]
 OverwriteRule = Annotated[str, Field(pattern=r"^(1130(01|37|38|39)|revoke)>1130(01|37|38|39)$")]
@@ -65,7 +65,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 def _text(value: Any) -> Any:
-    """YAML makes a number of 00123, and a truth value of NO: what is not quoted may not be what was written."""
+    """Refuse values that are not text: YAML reads an unquoted 00123 as a number, and NO as false."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not text: write it in quotes")
     return value
@@ -80,7 +80,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 def _title_pattern(value: str) -> str:
     if not 0 < len(value) <= 64 or not value.isprintable() or "\\" in value:
-        raise ValueError("not an AE title, a pattern of one, or the name of a token")
+        raise ValueError("not an AE title, a pattern of AE titles, or the name of a token")
     return value
 
 
@@ -95,6 +95,6 @@ def setting(default: Any, unit: str, description: str) -> Any:
 
 
 class Section(BaseModel):
-    """What all sections have in common."""
+    """The base class of all sections."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

@@ -14,7 +14,7 @@ Mark = tuple[int, int, int] | None
 
 
 class WatchedFiles:
-    """Detects changes of files."""
+    """Detects changes to files."""
 
     def __init__(self, files: Sequence[Path | None]) -> None:
         self._files = [file for file in files if file is not None]

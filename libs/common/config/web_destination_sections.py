@@ -14,15 +14,16 @@ from gantry.common.config.values import MIB, AeTitle, Count, Seconds, Section
 class WebDestinationSettings(Section):
     """One web server that rules of routing may name in `to`"""
 
-    name: AeTitle = Field(description="What rules and lists call it; as an AE title, and none of `peers`")
+    name: AeTitle = Field(description="Its name in rules and lists; written like an AE title, and not one of `peers`")
     url: str = Field(description="The base of its DICOMweb resources: objects are posted to URL/studies")
-    plain: bool = Field(default=False, description="The URL may be http: nothing is encrypted on its way")
-    token_file: Path | None = Field(default=None, description="Holds the bearer token; read for every study")
-    ca_file: Path | None = Field(default=None, description="Whose certificates are trusted; without it the machine's")
+    plain: bool = Field(default=False, description="Allow an http URL: nothing is encrypted on the way")
+    token_file: Path | None = Field(default=None, description="File with the bearer token; read for every study")
+    ca_file: Path | None = Field(default=None, description="Trusted authorities; without it this machine's")
     cert_file: Path | None = Field(default=None, description="Our certificate, where the server wants one")
     key_file: Path | None = Field(default=None, description="The key of `cert_file`, where it is not in that file")
     transfer_syntax: Literal["1.2.840.10008.1.2.1"] | None = Field(
-        default=None, description="Everything is sent in this one (Explicit VR Little Endian); else as it is stored"
+        default=None,
+        description="Send everything in this transfer syntax (Explicit VR Little Endian); else as it is stored",
     )
     max_request: Annotated[int, Field(ge=1)] = Field(
         default=16 * MIB, description="Bytes of objects in one request at most; a longer object goes alone"
@@ -30,9 +31,9 @@ class WebDestinationSettings(Section):
     most: Annotated[Count, Field(le=1000)] = Field(default=50, description="Objects in one request at most")
     connect_timeout: Seconds = Field(default=10.0, description="Seconds for a connection, with TLS")
     response_timeout: Seconds = Field(
-        default=120.0, description="Seconds for an answer, and one more for each `least_rate` bytes of the request"
+        default=120.0, description="Seconds for an answer, plus one for each `least_rate` bytes of the request"
     )
-    least_rate: Count = Field(default=65536, description="Bytes per second that the server reads at least")
+    least_rate: Count = Field(default=65536, description="Bytes per second that the server must read at least")
 
     @model_validator(mode="after")
     def _is_reached(self) -> Self:
@@ -51,5 +52,5 @@ class WebDestinationSettings(Section):
 
     @property
     def host(self) -> str:
-        """Of the URL."""
+        """The host name in the URL."""
         return urlsplit(self.url).hostname or ""

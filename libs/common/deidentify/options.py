@@ -76,5 +76,5 @@ def profile_of(options: Iterable[str], *, pixels_checked: bool = False) -> Deide
             known = ", ".join(Option)
             raise NotDeidentified(f"{name!r} is no option of de-identification: {known}") from None
     if {Option.FULL_DATES, Option.MODIFIED_DATES} <= chosen:
-        raise NotDeidentified("dates cannot be kept in full and be modified: choose full-dates or modified-dates")
+        raise NotDeidentified("dates cannot be retained and modified: choose full-dates or modified-dates")
     return DeidentificationProfile(frozenset(chosen), pixels_checked)

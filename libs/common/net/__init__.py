@@ -1,7 +1,7 @@
 """The asyncio skin around the protocol: server, client, time-outs, back-pressure, TLS, drain.
 
-It has the sockets, timers and tasks, and the interface that a service offers to the network (`service`). It knows
-neither stores nor the event log, nor any particular service.
+It owns the sockets, timers and tasks, and the interface between a service and the network (`service`). It does not
+know the stores, the event log, or any particular service.
 """
 
 from gantry.common.net.association import Association

@@ -1,8 +1,8 @@
 """Accepts TCP connections and determines the origin of each, before anything else is read.
 
 A connection from an address in `trusted` must begin with a header of the PROXY protocol, complete within the deadline;
-exactly the header is read, so that TLS or a PDU may follow at once. Where there is a `check`, a header that names a
-peer must pass it; one that names none (LOCAL) claims nothing.
+exactly the header is read, so that TLS or a PDU may follow at once. With a `check`, each header that names a peer must
+pass it; a LOCAL header names no peer and is not checked.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _AGAIN_SECONDS = 1.0
 
 
 class HeaderCheck(Protocol):
-    """Decides whether whoever names a peer may."""
+    """Decides whether the sender of a PROXY header may name a peer."""
 
     def check_header(self, header: bytes, own_address: tuple[str, int]) -> None:
-        """`own_address` is the address that the connection came to. Raises `OriginRefused`."""
+        """`own_address` is the local address of the connection. Raises `OriginRefused`."""
 
 
 def listen(host: str, port: int, backlog: int, *, reuse_port: bool = False) -> socket.socket:
@@ -51,9 +51,9 @@ def listen(host: str, port: int, backlog: int, *, reuse_port: bool = False) -> s
 
 
 class Acceptor:
-    """Passes every connection to `accepted` with its origin; one that ends before goes to `failed` (address, why).
+    """Passes every connection to `accepted` with its origin; calls `failed` (address, why) if it ends before that.
 
-    The callee closes the socket. The listening socket is closed by `close`.
+    The callee closes the socket. `close` closes the listening socket.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Acceptor:
         self._failed(proxy.address, why)
 
     def _origin(self, sock: socket.socket, header: bytes) -> Origin | None:
-        """The peer, once it is believed. Raises `ProxyError`, `OriginRefused`."""
+        """The peer, once its header is verified. Raises `ProxyError`, `OriginRefused`."""
         origin = decode(header)
         if origin is not None and self._check is not None:
             self._check.check_header(header, sock.getsockname()[:2])
@@ -154,13 +154,13 @@ class Acceptor:
         while (wanted := expected_length(header)) > len(header):
             data = await self._loop.sock_recv(sock, wanted - len(header))
             if not data:
-                raise ProxyError("closed before the header was whole" if header else "closed before a header")
+                raise ProxyError("closed before the header was complete" if header else "closed before a header")
             header += data
         return header
 
 
 def reset(sock: socket.socket) -> None:
-    """Close at once with RST: data in transit are lost, and the peer must not take them for complete."""
+    """Close at once with RST: data in transit is lost, and the peer must not take it for complete."""
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     sock.close()

@@ -1,4 +1,4 @@
-"""One association, in either role: who is at its other end, requests of our own, and its end."""
+"""One association, in either role: its peer, our own requests, and its end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Association:
         trace: str = "",
         user: AdmittedUser | None = None,
     ) -> None:
-        """`user` is who asks on the association, where its peer names one and he was identified (PS3.7 D.3.3.7)."""
+        """`user` is the user that the peer named and that was identified (PS3.7 D.3.3.7); None without one."""
         self.user = user
         self.connection = connection
         self.calling_ae_title = calling
@@ -85,7 +85,7 @@ class Association:
         await self._outgoing.message(context_id, command, data)
 
     async def send_pdus(self, pdus: bytes) -> None:
-        """Send whole messages that are PDUs already; returns when the kernel has taken them."""
+        """Send whole messages that are encoded as PDUs; returns when the kernel has accepted them."""
         await self._outgoing.pdus(pdus)
 
     # ---- requests of our own
@@ -151,8 +151,8 @@ class Association:
             async with asyncio.timeout(timeout):
                 await sending
         except TimeoutError:
-            self.abort("the peer takes nothing")  # a partly sent message cannot be withdrawn
-            raise PeerTimeout(f"the peer took nothing for {timeout:g} s") from None
+            self.abort("the peer accepts no data")  # a partly sent message cannot be withdrawn
+            raise PeerTimeout(f"the peer accepted no data for {timeout:g} s") from None
 
     @contextmanager
     def _expecting(self, command: Command) -> Iterator[Inbox]:
@@ -183,7 +183,7 @@ class Association:
         """Release the association; abort if the peer does not answer within `timeout` seconds."""
         if not self.is_open:
             return
-        if self.connection.ul.may_release:  # if the peer has requested it already, we only answer
+        if self.connection.ul.may_release:  # if the peer has requested the release already, we only answer
             self.connection.ul.release()
             self.connection.flush()
         try:

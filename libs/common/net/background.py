@@ -1,4 +1,4 @@
-"""Tasks that no caller awaits: a sink discards what it has received of an object, or becomes ready again."""
+"""Tasks that no caller awaits: a sink discards a partly received object, or becomes ready again."""
 
 from __future__ import annotations
 

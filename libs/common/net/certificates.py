@@ -1,4 +1,4 @@
-"""Whose certificate a peer shows: the name by which a policy knows it. Pure."""
+"""The name in a peer's certificate, by which a policy knows the peer. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 
 def name_in(certificate: Mapping[str, Any] | None) -> str:
-    """The Common Name of the subject of a verified certificate, as `ssl.SSLSocket.getpeercert` gives it; where it has
-    none, its first DNS name; "" where there is no certificate, or several Common Names."""
+    """The Common Name of the subject of a verified certificate, as `ssl.SSLSocket.getpeercert` returns it. Without a
+    Common Name it is the first DNS name; without a certificate, or with several Common Names, it is ""."""
     if not certificate:
         return ""
     names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]

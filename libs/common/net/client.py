@@ -44,7 +44,7 @@ class Peer:
     associate_timeout: float = 30.0
     limits: PduLimits = field(default_factory=PduLimits)
     preface: bytes = b""
-    """Sent before the association request: a PROXY header, for whom the association is."""
+    """Sent before the association request: a PROXY header that names the peer we connect for."""
 
 
 class _Calling:
@@ -67,7 +67,7 @@ class _Calling:
         if self.association is not None:
             self.association.on_fragments(fragments)
         else:
-            # The peer sent data after its acceptance, in one segment: copied, since the next read reuses the memory.
+            # The peer sent data in the same segment as its A-ASSOCIATE-AC. Copy it: the next read reuses the memory.
             self.early += [f._replace(data=memoryview(bytes(f.data))) for f in fragments]
 
     def _on_indication(self, indication: Indication) -> None:
@@ -122,7 +122,7 @@ async def _open(peer: Peer, calling: _Calling) -> None:
 
 
 def _reason(error: OSError) -> str:
-    """The system's message; asyncio's is "Connect call failed" for every error."""
+    """The message of the operating system: asyncio says "Connect call failed" for every error."""
     if isinstance(error, socket.gaierror) or not error.errno:
         return error.strerror or str(error)
     return os.strerror(error.errno)
@@ -139,8 +139,8 @@ async def associate(
 ) -> Association:
     """An association with `contexts` proposed as (abstract syntax, transfer syntaxes), at most 128.
 
-    `services` serve the peer's requests (C-GET sub-operations). `extended` is application information by abstract
-    syntax (PS3.7 D.3.3.5); the peer's answer to it is in the contexts. Raises a `PeerError`.
+    `services` perform the peer's requests (C-GET sub-operations). `extended` is application information by abstract
+    syntax (PS3.7 D.3.3.5); the contexts contain the peer's answer to it. Raises a `PeerError`.
     """
     calling = _Calling(peer)
     await _open(peer, calling)

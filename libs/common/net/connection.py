@@ -66,7 +66,7 @@ class Connection(asyncio.BufferedProtocol):
         self._unsent = 0
         self.bytes_read = self.bytes_written = 0
         self.last_active = self._loop.time()
-        """When the peer last sent or accepted bytes, or we last did work for it."""
+        """When the peer last sent or accepted bytes, or we last worked on its request."""
         self.pdu_since: float | None = None
         """When the incomplete PDU began; None between PDUs and while reading is paused."""
         self.lost = asyncio.Event()
@@ -150,7 +150,7 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def peer_certificate(self) -> str:
-        """Whose certificate the peer showed and was verified, to us or to a proxy in front of us; "" without one."""
+        """The name in the peer's certificate, as we or a proxy in front of us verified it; "" without one."""
         if self.extra("sslcontext") is not None:
             return name_in(self.extra("peercert"))
         return self._origin.certificate if self._origin is not None else ""
@@ -179,7 +179,7 @@ class Connection(asyncio.BufferedProtocol):
         self.last_active = self._loop.time()
 
     def takes_nothing(self) -> bool:
-        """Whether bytes wait for the peer, and it has accepted none since the last call."""
+        """Whether bytes wait for the peer, and the peer has accepted none of them since the last call."""
         if self._writable.is_set() or self._transport is None or self._transport.is_closing():
             return False
         before, self._unsent = self._unsent, self._transport.get_write_buffer_size()
@@ -189,12 +189,12 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     def send_preface(self, data: bytes) -> None:
-        """Bytes that are no PDU, before the first one."""
+        """Send bytes before the first PDU (a PROXY header)."""
         if data and self._transport is not None:
             self._transport.write(data)
 
     def flush(self) -> None:
-        """Write the output of the state machine, start or stop ARTIM, close if it says so."""
+        """Write the output of the state machine, start or stop ARTIM, and close if the state machine says so."""
         data = self.ul.take_output()
         transport = self._transport
         if transport is None:
@@ -210,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
             self._stop_artim()
 
     async def write(self, data: bytes | memoryview) -> None:
-        """Send PDUs; returns when the kernel has taken all of them, so that the buffer may be reused. Raises
+        """Send PDUs; returns when the kernel has accepted all of them, so that the buffer may be reused. Raises
         `AssociationAborted`."""
         if not self.ul.may_send or self._transport is None or self._transport.is_closing():
             raise AssociationAborted("the association has ended")
@@ -222,14 +222,14 @@ class Connection(asyncio.BufferedProtocol):
                 raise AssociationAborted("the connection was lost")
 
     def pause(self, reason: str) -> None:
-        """Stop reading until every reason to pause is gone: back-pressure reaches the peer through TCP."""
+        """Stop reading until every reason to pause has ended; TCP passes the back-pressure on to the peer."""
         if not self._paused_for and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
         self._paused_for.add(reason)
         self.pdu_since = None
 
     def resume(self, reason: str) -> None:
-        """One reason to pause is gone."""
+        """End one reason to pause."""
         if reason not in self._paused_for:
             return
         self._paused_for.discard(reason)
@@ -276,7 +276,7 @@ class Connection(asyncio.BufferedProtocol):
 
 
 def tls_words(error: ssl.SSLError) -> str:
-    """Why TLS failed: what is wrong with a certificate, or the alert of the other side."""
+    """Why TLS failed: what is wrong with a certificate, or the peer's alert."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS: certificate refused: {error.verify_message}"
     reason = (error.reason or "handshake failed").lower().replace("_", " ")

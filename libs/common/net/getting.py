@@ -1,4 +1,4 @@
-"""C-GET as SCU (PS3.4 C.4.3): which contexts are proposed in the SCP role, and the objects taken by a service."""
+"""C-GET as SCU (PS3.4 C.4.3): which contexts are proposed in the SCP role, and a service that receives the objects."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def get_contexts(classes: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def usual_classes() -> list[str]:
-    """What is proposed to an archive that does not say which SOP classes there are."""
+    """The SOP classes that are proposed to an archive that does not say which ones it has."""
     return list(STORAGE_SOP_CLASSES.values())[:MOST_CONTEXTS]
 
 

@@ -30,12 +30,12 @@ logger = get_logger("net")
 
 
 def handshake_words(error: OSError | TimeoutError) -> str:
-    """Why a TLS handshake failed: what the other side did, or what is wrong with its certificate."""
+    """Why a TLS handshake failed: what the peer did, or what is wrong with its certificate."""
     if isinstance(error, ssl.SSLError):
         return tls_words(error)
     if isinstance(error, TimeoutError | ConnectionAbortedError):  # the latter is uvloop's
         return "TLS: no handshake in time"
-    return "TLS: the peer closed the connection within the handshake"
+    return "TLS: the peer closed the connection during the handshake"
 
 
 class Incoming:
@@ -106,20 +106,20 @@ class Incoming:
             self._identifying = asyncio.get_running_loop().create_task(self._identify(users, request))
 
     async def _identify(self, users: UserCheck, request: AssociateRequest) -> None:
-        """Decide once it is known who the user is (PS3.7 D.3.3.7), which may take a while."""
+        """Decide on admission once the user is identified (PS3.7 D.3.3.7), which may take a while."""
         outcome: IdentifiedUser | AssociateReject
         try:
             async with asyncio.timeout(self._server.limits.artim):
                 outcome = await users.identify(request, self._address)
         except TimeoutError:
-            outcome = AssociateReject(2, 3, 1, "nobody could say in time who its user is")
+            outcome = AssociateReject(2, 3, 1, "its user was not identified in time")
         except Exception:
             # A bug here must end only this connection.
             logger.exception("user not identified", peer=self._address)
             outcome = AssociateReject(2, 3, 1, "its user could not be identified: internal error")
         if not self.connection.ul.owes_answer:
             return  # it has gone meanwhile
-        # Others came meanwhile, and the policy may have changed: the limits are looked at again.
+        # Other associations began meanwhile, and the policy may have changed: check the limits again.
         verdict = outcome if isinstance(outcome, AssociateReject) else self._admit(request)
         self._answer(request, verdict, None if isinstance(outcome, AssociateReject) else outcome)
         self.connection.flush()
@@ -219,7 +219,7 @@ class Incoming:
         server.observer.opened(self._association)
 
     def _services(self, contexts: Mapping[int, AcceptedContext]) -> dict[str, Service]:
-        """The services by abstract syntax; we perform only if the requestor is SCU, or reports to us as SCP."""
+        """The services by abstract syntax; we perform a request if the requestor is SCU, or reports to us as SCP."""
         server = self._server
         services: dict[str, Service] = {}
         for cx in contexts.values():
@@ -233,15 +233,15 @@ class Incoming:
         activity."""
         limits, connection, association = self._server.limits, self.connection, self._association
         if connection.pdu_since is not None and now - connection.pdu_since > limits.pdu_deadline:
-            self._give_up("the rest of a PDU did not come")
+            self._give_up("the rest of a PDU did not arrive")
             return
         blocked = connection.takes_nothing()
         if association is None or now - connection.last_active <= limits.idle:
             return  # runs once a second for a thousand idle associations
         if blocked:
-            self._give_up("the peer takes nothing")
+            self._give_up("the peer accepts no data")
         elif association.waits_for_peer:
-            self._give_up("idle for too long" if association.is_idle else "the rest of a message did not come")
+            self._give_up("idle for too long" if association.is_idle else "the rest of a message did not arrive")
 
     def give_way(self) -> None:
         """Close: there are too many connections without an association."""
@@ -257,6 +257,6 @@ class Incoming:
 
 
 def _response(request: AssociateRequest, identified: IdentifiedUser | None) -> bytes | None:
-    """PS3.7 D.3.3.7.2: an answer about the user, where one was asked for and the user was looked at."""
+    """The server response about the user (PS3.7 D.3.3.7.2), if the peer asked for it and the user was checked."""
     is_requested = request.user_identity is not None and request.user_identity.response_requested
     return identified.response if is_requested and identified is not None else None

@@ -14,9 +14,9 @@ _LONGEST_ANSWER = 1 << 20
 
 
 class MllpClient:
-    """One connection, as an async context manager. Everything raises `ConnectionFailed`, and `PeerTimeout` where an
-    answer takes longer than `timeout` seconds. The connection itself may take `connect_timeout`, which is the same
-    where it is not given."""
+    """One connection, as an async context manager. Every method raises `ConnectionFailed`, and `PeerTimeout` if an
+    answer takes longer than `timeout` seconds. Connecting may take `connect_timeout` seconds (`timeout` if it is
+    None)."""
 
     def __init__(
         self,
@@ -42,8 +42,8 @@ class MllpClient:
             raise ConnectionFailed(f"{host}:{port} does not answer") from None
         except OSError as error:
             raise ConnectionFailed(f"no connection to {host}:{port}: {error.strerror or error}") from error
-        except UnicodeError:  # a name that is none, such as one with an empty label
-            raise ConnectionFailed(f"no connection to {host}:{port}: not the name of a host") from None
+        except UnicodeError:  # an invalid host name, for example with an empty label
+            raise ConnectionFailed(f"no connection to {host}:{port}: not a valid host name") from None
         return self
 
     async def __aexit__(
@@ -53,8 +53,8 @@ class MllpClient:
             self._streams[1].close()
 
     async def send(self, message: bytes) -> bytes:
-        """Send a message; its answer, without the frame. The first one counts: what enhanced mode sends after it is the
-        answer of `receive`."""
+        """Send a message and return its first answer, without the frame. `receive` returns what enhanced mode sends
+        after it."""
         _, writer = self._open()
         try:
             writer.write(framed(message))
@@ -64,7 +64,7 @@ class MllpClient:
         return await self.receive()
 
     async def receive(self) -> bytes:
-        """The next message that comes."""
+        """The next message that the peer sends."""
         reader, _ = self._open()
         try:
             async with asyncio.timeout(self._timeout):

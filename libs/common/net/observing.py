@@ -8,7 +8,7 @@ from gantry.common.net.association import Association
 
 
 class AssociationObserver(Protocol):
-    """Is called for every message; for metrics and logs."""
+    """Called for every message; for metrics and logs."""
 
     def message(self, association: Association, field: int, seconds: float) -> None:
         """A request of the peer was performed; the answer is in `association.tally`."""

@@ -15,7 +15,7 @@ from gantry.common.net.sinks import Source
 
 
 class Staged:
-    """A message whose beginning is in memory. `close` it once it is sent, or if it will not be sent."""
+    """A message whose beginning is in memory. The caller closes it after sending, or if it will not be sent."""
 
     __slots__ = ("_frames", "command", "filled", "frame", "left", "source")
 
@@ -50,7 +50,7 @@ class MessageWriter:
         await self.pdus(message_pdus(context_id, encoded, data, self._peer_max_pdu))
 
     async def pdus(self, pdus: bytes) -> None:
-        """Send whole messages that are PDUs already; returns when the kernel has taken them."""
+        """Send whole messages that are encoded as PDUs; returns when the kernel has accepted them."""
         async with self._turn:
             await self._connection.write(pdus)
 
@@ -68,8 +68,9 @@ class MessageWriter:
         return staged
 
     async def staged(self, staged: Staged, timeout: float) -> None:
-        """Send a staged message and the rest of its data set. Raises `PeerTimeout` if the kernel does not take a frame
-        within `timeout` seconds. A message that breaks off in its data set ends the association: it is partly sent.
+        """Send a staged message and the rest of its data set. Raises `PeerTimeout` if the kernel does not accept a
+        frame within `timeout` seconds. If the source ends early, the association is aborted: the message is partly
+        sent.
         """
         async with self._turn:
             frame = staged.frame
@@ -81,7 +82,7 @@ class MessageWriter:
                         async with asyncio.timeout(timeout):
                             await self._connection.write(frame.finish(staged.filled, is_end=not staged.left))
                     except TimeoutError:
-                        raise PeerTimeout(f"the peer took nothing for {timeout:g} s") from None
+                        raise PeerTimeout(f"the peer accepted no data for {timeout:g} s") from None
                     frame.reopen(staged.filled)
                     if not staged.left:
                         return

@@ -1,9 +1,9 @@
 """The PROXY protocol, version 2, as bytes (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, section 2.2).
 
 A proxy in front of us (a front door, a load balancer) first names the real peer: a header of 16 bytes, the addresses,
-and TLVs, of which two matter here: the one about TLS, and one of ours (of the range for applications, 0xE0 to 0xEF),
-the last of its header, with a proof over all that stands before it. A header is trusted because of its sender, so this
-code is never reached from an address that is not trusted.
+and TLVs. Two TLVs matter here: the TLV about TLS, and our own (in the range for applications, 0xE0 to 0xEF), which is
+the last of the header and holds a proof over all bytes before it. A header is trusted because of its sender, so this
+code runs only for trusted addresses.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ProxyError(Exception):
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The origin of a connection. `tls`: the peer uses TLS, to us or to the proxy in front of us; `local`: the proxy
-    connected for itself. `certificate` is whose certificate it showed there and was verified, "" without one
+    connected for itself. `certificate` is the name in the peer's verified certificate, "" without one
     (`gantry.common.net.certificates`)."""
 
     address: str
@@ -68,7 +68,7 @@ def expected_length(beginning: bytes) -> int:
 
 
 def decode(header: bytes) -> Origin | None:
-    """The peer; None if the sender connects for itself (LOCAL) or does not know. Raises `ProxyError`."""
+    """The peer; None if the sender connects for itself (LOCAL) or does not name the peer. Raises `ProxyError`."""
     if expected_length(header) != len(header):
         raise ProxyError("truncated header")
     family = header[13]
@@ -86,14 +86,14 @@ def decode(header: bytes) -> Origin | None:
 
 
 def destination_of(header: bytes) -> tuple[str, int]:
-    """Where the connection of a header that `decode` takes goes to, by its sender."""
+    """The destination address in a header that `decode` accepts, as its sender wrote it."""
     _, form = _ADDRESSES[header[13]]
     _, to, _, port = form.unpack_from(header, FIXED_LENGTH)
     return str(_unmapped(ip_address(to))), port
 
 
 def claim_and_proof(header: bytes) -> tuple[bytes, bytes]:
-    """What is proven of a header that `decode` takes, and the proof, which is empty where there is none."""
+    """The bytes that the proof covers in a header that `decode` accepts, and the proof; empty without one."""
     pos, _, form = FIXED_LENGTH, *_ADDRESSES[header[13]]
     pos += form.size
     while pos < len(header):
@@ -105,8 +105,8 @@ def claim_and_proof(header: bytes) -> tuple[bytes, bytes]:
 
 
 def encode(source: Origin, destination: tuple[str, int], prove: Callable[[bytes], bytes] | None = None) -> bytes:
-    """The header of a connection from `source` to `destination`. `prove` returns the proof for all that stands before
-    it. Raises `ValueError` for an invalid address."""
+    """The header of a connection from `source` to `destination`. `prove` returns the proof over all bytes before it.
+    Raises `ValueError` for an invalid address."""
     from_, to = ip_address(source.address.split("%")[0]), ip_address(destination[0].split("%")[0])
     if from_.version == to.version == 4:
         family, packed = _TCP4, (from_.packed, to.packed)
@@ -136,7 +136,7 @@ def is_trusted(address: str, networks: Iterable[Network]) -> bool:
 
 
 def same_address(address: str, other: str) -> bool:
-    """Whether two texts name one address."""
+    """Whether two texts name the same address."""
     first, second = (_unmapped(ip_address(text.partition("%")[0])) for text in (address, other))
     return first == second
 
@@ -146,7 +146,7 @@ def _fixed(family: int, length: int) -> bytes:
 
 
 def _tls_of(header: bytes, pos: int) -> tuple[bool, str]:
-    """Whether the peer uses TLS, and whose certificate it showed that the proxy verified (section 2.2.5)."""
+    """Whether the peer uses TLS, and the name in the certificate that the proxy verified (section 2.2.5)."""
     tls, certificate = False, ""
     for kind, value in _tlvs(header, pos):
         if kind != _TYPE_SSL:

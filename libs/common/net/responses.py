@@ -16,8 +16,8 @@ Answer = tuple[Command, bytes]
 
 
 class Inbox:
-    """Responses to one request that were received and not yet taken. A bare future and a timer: `asyncio.wait_for`
-    creates a task each time, and there is a response for every object that is sent."""
+    """The responses to one request that wait for their caller. It uses a bare future and a timer: `asyncio.wait_for`
+    would create a task for the response to every object that is sent."""
 
     __slots__ = ("_arrived", "_lost", "_waiter")
 

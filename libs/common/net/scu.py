@@ -1,4 +1,4 @@
-"""Our requests to peers: the service class user's side, one function per operation.
+"""Our requests to peers, as service class user: one function per operation.
 
 All raise a `PeerError` if the association fails; a status is a result, not an exception.
 """
@@ -36,7 +36,7 @@ def _request(association: Association, field: CommandField, sop_class: str) -> C
 
 
 def _request_of(association: Association, field: CommandField, sop_class: str, sop_instance_uid: str) -> Command:
-    """Of an instance that is there (PS3.7 10.3): requested, not affected."""
+    """A request about an existing instance (PS3.7 10.3): its class and UID are "requested", not "affected"."""
     return Command(
         {
             Element.REQUESTED_SOP_CLASS_UID: sop_class,
@@ -131,8 +131,8 @@ async def set_attributes(
     over: str = "",
     timeout: float = 60.0,
 ) -> Command:
-    """N-SET (PS3.7 10.1.3); `over` is the abstract syntax of the context, where that is another one than the SOP class.
-    Returns the response."""
+    """N-SET (PS3.7 10.1.3). `over` is the abstract syntax of the context if it differs from the SOP class. Returns the
+    response."""
     context = need_context(association, over or sop_class)
     command = _request_of(association, CommandField.N_SET_RQ, sop_class, sop_instance_uid)
     response, _ = await association.request(context.id, command, data_set, timeout=timeout)
@@ -149,7 +149,7 @@ async def act(
     over: str = "",
     timeout: float = 60.0,
 ) -> Command:
-    """N-ACTION (PS3.7 10.1.4); `over` as for `set_attributes`. Returns the response."""
+    """N-ACTION (PS3.7 10.1.4); `over` as in `set_attributes`. Returns the response."""
     context = need_context(association, over or sop_class)
     command = _request_of(association, CommandField.N_ACTION_RQ, sop_class, sop_instance_uid)
     command.elements[Element.ACTION_TYPE_ID] = action_type
@@ -190,8 +190,8 @@ async def report_event(
     about: str = "",
     timeout: float = 60.0,
 ) -> Command:
-    """N-EVENT-REPORT (PS3.7 10.1.1), also where the peer did not answer that we may be SCP; `about` is the SOP class of
-    the instance where that is not the abstract syntax `sop_class`. Returns the response."""
+    """N-EVENT-REPORT (PS3.7 10.1.1), even if the peer did not accept us as SCP. `about` is the SOP class of the
+    instance if it differs from the abstract syntax `sop_class`. Returns the response."""
     context = any_context(association, sop_class)
     command = _request(association, CommandField.N_EVENT_REPORT_RQ, about or sop_class)
     command.elements[Element.AFFECTED_SOP_INSTANCE_UID] = sop_instance_uid

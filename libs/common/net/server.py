@@ -25,7 +25,7 @@ _TICK = 1.0
 
 
 Tls = Callable[[], ssl.SSLContext]
-"""Returns the context in force: certificates may be replaced while we run."""
+"""Returns the current context: certificates may be replaced while the archive runs."""
 
 
 class Server(ServerState):
@@ -44,8 +44,8 @@ class Server(ServerState):
         origins: HeaderCheck | None = None,
         paces: Callable[[str], Pace | None] = lambda _: None,
     ) -> None:
-        """As of `ServerState`. `origins` checks headers of the PROXY protocol; without it each from `limits.proxy_from`
-        is believed."""
+        """As for `ServerState`. `origins` checks headers of the PROXY protocol; without it every header from
+        `limits.proxy_from` is accepted."""
         super().__init__(
             services,
             admission,
@@ -101,7 +101,7 @@ class Server(ServerState):
                 ssl_handshake_timeout=self.limits.artim if context is not None else None,
             )
         except asyncio.CancelledError:
-            why = "gave way to a newer connection, or the archive is ending"
+            why = "gave way to a newer connection, or the archive is shutting down"
             sock.close()
         except (OSError, TimeoutError) as error:
             why = handshake_words(error) if context is not None else type(error).__name__

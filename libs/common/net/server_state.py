@@ -1,4 +1,4 @@
-"""What an acceptor serves, whom it admits within which limits, and who is connected to it.
+"""What an acceptor serves, which peers it admits, its limits, and the connections it has.
 
 PS3.8 9.3.4: at the limit of associations the answer is a transient rejection (2/3/2), not silence.
 """
@@ -34,7 +34,8 @@ class ServerLimits:
     unassociated: int = 512
     """Connections without an association; beyond this number the oldest is closed."""
     unassociated_per_peer: int = 64
-    """The same for one address; beyond it its oldest is closed, if it had a second to ask for an association."""
+    """The same for one address. Beyond it the oldest connection of that address is closed, if it is at least a second
+    old: so long it may take to request an association."""
     contexts: int = 128
     command_set: int = 65536
     window: int = 8
@@ -50,13 +51,13 @@ class Admission(Protocol):
     def admit(
         self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str
     ) -> AssociateReject | frozenset[str] | None:
-        """A rejection, or the abstract syntaxes this peer may use (None: all of them). `tls`: whether it uses TLS, and
-        whose `certificate` it showed, "" without one."""
+        """A rejection, or the abstract syntaxes this peer may use (None: all of them). `tls` is whether the peer uses
+        TLS, `certificate` the name in its certificate ("" without one)."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdentifiedUser:
-    """The user of an association, the abstract syntaxes that he may use, and the server response of PS3.7 D.3.3.7.2."""
+    """The user of an association, the abstract syntaxes the user may use, and the server response (PS3.7 D.3.3.7.2)."""
 
     user: AdmittedUser
     allowed: frozenset[str]
@@ -67,14 +68,14 @@ class UserCheck(Protocol):
     """Decides on the users that peers name (PS3.7 D.3.3.7), after admission."""
 
     def applies(self, request: AssociateRequest) -> bool:
-        """Whether the user decides on this association."""
+        """Whether admission of this association depends on its user."""
 
     async def identify(self, request: AssociateRequest, peer_address: str) -> IdentifiedUser | AssociateReject:
         """The user, or a rejection. May take a while; the connection waits."""
 
 
 class ServerObserver(AssociationObserver, Protocol):
-    """Is called for every association and message; for metrics, logs and audit."""
+    """Called for every association and message; for metrics, logs and audit."""
 
     def opened(self, association: Association) -> None:
         """An association was accepted."""
@@ -83,12 +84,12 @@ class ServerObserver(AssociationObserver, Protocol):
         """An association was rejected."""
 
     def failed(self, peer_address: str, why: str, certificate: str = "") -> None:
-        """A connection ended without an association; `certificate` is what the peer showed in a TLS handshake that
-        failed."""
+        """A connection ended without an association; `certificate` describes the peer's certificate in a TLS handshake
+        that failed."""
 
 
 Pace = Callable[[int, int, float], float]
-"""Is told of operations and bytes that came from a peer, and when; returns the seconds until more is to be read."""
+"""Called with the operations and bytes that a peer sent, and when; returns the seconds to wait before reading more."""
 
 
 class IncomingConnection(GivesWay, Protocol):
@@ -101,7 +102,7 @@ class IncomingConnection(GivesWay, Protocol):
 
 
 class ServerState:
-    """What one AE serves, to whom, within which limits; and who is connected."""
+    """What one AE serves, to which peers, within which limits; and its connections."""
 
     def __init__(
         self,
@@ -115,9 +116,9 @@ class ServerState:
         users: UserCheck | None = None,
         paces: Callable[[str], Pace | None] = lambda _: None,
     ) -> None:
-        """`users` checks users that peers name; without it they are ignored. `stands_for` maps an abstract syntax
-        without a service to the one that it is served like. `paces` gives the pace of a calling AE title, None for as
-        fast as it goes."""
+        """`users` checks the users that peers name; without it they are ignored. `stands_for` maps an abstract syntax
+        without a service of its own to the abstract syntax whose service performs it. `paces` returns the pace of a
+        calling AE title, None for no limit."""
         self.stands_for = stands_for
         self.limits = limits or ServerLimits()
         self.admission = admission
@@ -136,11 +137,11 @@ class ServerState:
         self.draining = False
 
     def served_as(self, abstract_syntax: str) -> str:
-        """The abstract syntax as which this one is served."""
+        """The abstract syntax whose service performs this one."""
         return abstract_syntax if abstract_syntax in self.abilities else self.stands_for(abstract_syntax)
 
     def add(self, service: Service) -> None:
-        """Add a service, for associations that begin from now on."""
+        """Add a service for all later associations."""
         for syntax, ability in service.abilities.items():
             known = self.abilities.get(syntax)
             self.abilities[syntax] = ability if known is None else known.join(ability)

@@ -1,7 +1,7 @@
 """The interface between a service and the network.
 
 `receive` is called when a data set begins, while its bytes still arrive, and `perform` when the message is complete.
-The service answers through the `Request`. Any exception becomes a failure status for this message only.
+The service answers through the `Request`. An exception becomes a failure status for this message only.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Request:
         self.cancelled = False
         """Set when the peer sent C-CANCEL (PS3.7 9.3.2.3) or the association ended: stop, and answer FE00H."""
         self.withdrawn = False
-        """Set when the peer sent C-CANCEL: it does not want the rest."""
+        """Set when the peer sent C-CANCEL: it wants no more responses."""
         self.status: int | None = None
-        """The status of the last response that was sent; None before."""
+        """The status of the last response that was sent; None before the first."""
         self._pending_command: tuple[int, bytes] | None = None
 
     @property

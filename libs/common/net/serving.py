@@ -1,7 +1,7 @@
 """An association on which the peer's requests are performed, in either role.
 
-A message is handled in a task of its own, at most as many at once as the asynchronous operations window allows; by then
-the bytes of its data set have gone to the service's sink, as they arrived.
+Each message is handled in a task of its own, as many at once as the asynchronous operations window allows. By then the
+service's sink has received the bytes of its data set, as they arrived.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ServingAssociation(Association):
         user: AdmittedUser | None = None,
         pace: Callable[[int, int, float], float] | None = None,
     ) -> None:
-        """`pace` is how fast its peer is read (`gantry.common.net.server_state.Pace`)."""
+        """`pace` limits how fast we read from the peer (`gantry.common.net.server_state.Pace`)."""
         super().__init__(
             connection,
             calling=calling,
@@ -84,7 +84,7 @@ class ServingAssociation(Association):
 
     @property
     def waits_for_peer(self) -> bool:
-        """Whether it is the peer's turn: no message is in progress, or the rest of one is due and we would read it."""
+        """Whether it is the peer's turn: no message is in progress, or we are reading and the rest of one is due."""
         return self.is_idle or not (self.connection.is_paused or self._assembler.between_messages)
 
     # ---- what the connection tells
@@ -113,7 +113,7 @@ class ServingAssociation(Association):
             self._wait_for(self._pace, requests, sum(len(fragment.data) for fragment in fragments))
 
     def _wait_for(self, pace: Callable[[int, int, float], float], requests: int, octets: int) -> None:
-        """Read no more from a peer that is faster than it may be. What it sent is taken; its operations end."""
+        """Stop reading from a peer that exceeds its pace. What it has sent is received; its operations finish."""
         seconds = pace(requests, octets, self._loop.time())
         if seconds > 0:
             if self._reading_again is not None:

@@ -1,4 +1,4 @@
-"""The bytes of a data set on their way: where those that arrive go, and where those that are sent come from."""
+"""Sinks receive the bytes of a data set, and sources supply the bytes to send."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Sink(Protocol):
 
 
 class Source(Protocol):
-    """The bytes of one data set, to be read; the object store's readers are sources."""
+    """Supplies the bytes of one data set; the object store's readers are sources."""
 
     async def readinto(self, buffers: Sequence[memoryview]) -> int:
         """Fill the buffers in order. Returns the number of bytes, 0 at the end."""

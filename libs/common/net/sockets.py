@@ -10,9 +10,9 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
 
 
 def tune(sock: socket.socket) -> None:
-    """Written bytes are sent at once (TCP_NODELAY), and a peer that vanished silently (switched off, or behind a
-    firewall that has dropped its state) is noticed within two minutes."""
-    with suppress(OSError):  # not TCP, or the peer has gone already
+    """Send written bytes at once (TCP_NODELAY), and detect within two minutes a peer that vanished silently (switched
+    off, or behind a firewall that has dropped its state)."""
+    with suppress(OSError):  # not TCP, or the peer has closed already
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEPALIVE:

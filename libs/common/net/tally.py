@@ -19,7 +19,7 @@ class RefusedRequest(NamedTuple):
 
 
 class AssociationTally:
-    """Counts of one association. `refusals` wait for the observer that logs them; only the latest are retained."""
+    """Counts of one association. `refusals` holds the latest refused requests until the observer logs them."""
 
     __slots__ = ("answers", "refusals", "started")
 

@@ -1,4 +1,4 @@
-"""The bounds of connections without an association."""
+"""The limits on connections without an association."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class GivesWay(Protocol):
 
 
 class Unassociated:
-    """Connections without an association: each holds only a descriptor. Silent connections must not shut others out, so
-    the oldest is closed: one of an address with too many, if it had a second to ask for an association, else one of the
-    address with the most."""
+    """Connections without an association; each holds only a descriptor. Silent connections must not shut others out, so
+    the oldest is closed: that of an address with too many, if it had a second to request an association; else that of
+    the address with the most."""
 
     def __init__(self, most: int, most_of_one: int) -> None:
         self._most = most
@@ -35,11 +35,11 @@ class Unassociated:
         if self._total > self._most:
             self._end_oldest(max(self._by_address, key=lambda known: len(self._by_address[known])))
         elif len(theirs) > self._most_of_one and now - next(iter(theirs.values())) > _TIME_TO_ASK:
-            self._end_oldest(address)  # a burst of senders gets time to ask
+            self._end_oldest(address)  # a burst of senders gets time to request associations
 
     def _end_oldest(self, address: str) -> None:
         oldest = next(iter(self._by_address[address]))
-        self.leave(oldest, address)  # at once: closing it may take a while
+        self.leave(oldest, address)  # forget it now: closing it may take a while
         oldest.give_way()
 
     def leave(self, connection: GivesWay, address: str) -> None:

@@ -1,4 +1,4 @@
-"""A port that only reads: a bucket or folder of somebody else, whose objects Gantry gives out where they lie."""
+"""A port that only reads: a bucket or folder of somebody else, whose objects Gantry serves in place."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gantry.common.ports.blobs import BlobReader
 
 @dataclass(frozen=True, slots=True)
 class ForeignObject:
-    """An object of somebody else: its key, of any form, its size in bytes, and its `tag`, which is another one as soon
-    as its bytes are (the ETag of a bucket; size and time of change of a file)."""
+    """An object of somebody else: its key, of any form, its size in bytes, and its `tag`, which changes whenever its
+    bytes do (the ETag of a bucket; size and time of change of a file)."""
 
     key: str
     size: int
@@ -20,12 +20,12 @@ class ForeignObject:
 
 
 class ForeignStore(Protocol):
-    """Objects that are not ours. There is nothing here to write or delete with.
+    """Objects that are not ours. They can be neither written nor deleted.
 
-    - An object that is not there is `NotFound`.
-    - One that has another tag than the one that is asked for is `Corrupt`, and so is each later read of a reader.
-    - One that its store has put into an archive is `Archived`.
-    - A store that is away or refuses, also one object only, is `DependencyUnavailable`.
+    - A missing object is `NotFound`.
+    - An object whose tag differs from the requested one is `Corrupt`, and so is each later read of a reader.
+    - An object that its store has archived is `Archived`.
+    - A store that is away or refuses, even for one object only, is `DependencyUnavailable`.
     """
 
     def list(self, prefix: str = "") -> AsyncIterator[ForeignObject]:
@@ -36,10 +36,10 @@ class ForeignStore(Protocol):
         cut to the object."""
 
     async def stat(self, key: str, tag: str) -> ForeignObject:
-        """Whether an object with this tag is there, and its size."""
+        """Check that an object with this tag exists, and return it with its size."""
 
     async def check(self) -> None:
         """Return if objects could be read now; `DependencyUnavailable` otherwise."""
 
     async def close(self) -> None:
-        """Give the resources back. May be called twice."""
+        """Release the resources. May be called twice."""

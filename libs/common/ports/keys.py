@@ -1,4 +1,4 @@
-"""The key service port: who wraps data keys and opens them."""
+"""The key service port: a key service wraps data keys and opens them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A data key that was just made, and itself wrapped by the key called `wrapping_key`."""
+    """A new data key, plain and wrapped by the key called `wrapping_key`."""
 
     plain: bytes
     wrapped: bytes
@@ -16,18 +16,18 @@ class NewKey:
 
 
 class KeyService(Protocol):
-    """Holds keys that wrap data keys, and never gives them away. One of them is current.
+    """Holds keys that wrap data keys, and never reveals them. One of them is current.
 
-    - `purpose` is bound to what was wrapped: it opens with the same purpose alone.
-    - A service that is away is `DependencyUnavailable` ("key service"). One that does not have a key or does not give
-      it (any more) is `KeyWithheld`, never `Corrupt`: with the wrong keys, objects must not look damaged.
+    - `purpose` is bound to a wrapped key: it opens only with the same purpose.
+    - A service that is away is `DependencyUnavailable` ("key service"). A service that does not have a key, or refuses
+      it, is `KeyWithheld`, never `Corrupt`: with the wrong keys, objects must not look damaged.
     """
 
     async def new(self, purpose: str) -> NewKey:
         """A new data key of 32 bytes, wrapped by the current key."""
 
     async def open(self, wrapped: bytes, wrapping_key: str, purpose: str) -> bytes:
-        """The data key that was wrapped. Raises `Corrupt` where it was changed since."""
+        """The data key that was wrapped. Raises `Corrupt` if `wrapped` was changed since."""
 
     async def wrap_anew(self, wrapped: bytes, wrapping_key: str, purpose: str) -> tuple[bytes, str]:
         """The same data key wrapped by the current key, and that key's name."""
@@ -36,4 +36,4 @@ class KeyService(Protocol):
         """The name of the current key."""
 
     async def close(self) -> None:
-        """Give the resources back. May be called twice."""
+        """Release the resources. May be called twice."""

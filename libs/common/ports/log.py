@@ -11,8 +11,8 @@ from gantry.common.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One event as it lies on the log. `payload` is what `gantry.common.events.decode` reads; `appended_at` is in
-    microseconds since the epoch. Offsets grow within (topic, partition); they may have gaps."""
+    """One event on the log. `payload` is the input of `gantry.common.events.decode`; `appended_at` is in microseconds
+    since the epoch. Offsets grow within (topic, partition); they may have gaps."""
 
     topic: str
     partition: int
@@ -24,23 +24,23 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Records that a group has committed since the last of these, and for each partition the offset behind them: where
-    `EventLog.follow` goes on."""
+    """Records that a group has committed since the previous `Passed`, and for each partition the offset behind them,
+    where `EventLog.follow` continues."""
 
     records: Sequence[Record]
     ends: Mapping[int, int]
 
 
 class Consumer(Protocol):
-    """One member of a consumer group. Use as an async context manager: leaving it gives its place to another member."""
+    """One member of a consumer group. Use as an async context manager; at its end other members take the partitions."""
 
     async def poll(self, max_records: int = 500) -> list[Record]:
         """The next records, at least one; waits for them without using the processor. Records of one partition come
-        in order of offset. Each is given out once per member until it leaves; one that was not committed is given out
-        again to whoever takes the partition next."""
+        in order of offset. Each is returned once per member until it leaves; a record that was not committed is
+        returned again to the next member of the partition."""
 
     async def commit(self, records: Sequence[Record]) -> None:
-        """These records and all before them in their partitions are done; durable when this returns."""
+        """Commit these records and all before them in their partitions; durable when this returns."""
 
     async def __aenter__(self) -> Consumer: ...
 
@@ -48,60 +48,60 @@ class Consumer(Protocol):
 
 
 class EventLog(Protocol):
-    """Facts in order, kept until nobody needs them.
+    """Events in order, retained at least until every known group has committed them.
 
     - An event is durable, and visible to every consumer, when `append` returns.
-    - Events with the same topic and key have the order of their appends.
+    - Events with the same topic and key are in the order of their appends.
     - Delivery is at least once: a consumer sees every event that was appended after its group first joined, or since
       the beginning of what is retained for a new group, until it commits it.
     - Within a group, a partition belongs to one member at a time; several groups do not affect each other.
     - Retention never removes what a known group has not committed.
-    - A log that is away, full or refuses is `DependencyUnavailable`, within a deadline of the backend's settings;
-      the event may then have been appended or not, and appending it again is harmless to the consumers.
+    - A log that is away, is full or refuses is `DependencyUnavailable`, within a deadline of the backend's settings.
+      The event may then have been appended or not; appending it again does not harm the consumers.
     """
 
     async def append(self, *events: Event) -> None:
         """Append events, each to its topic (`gantry.common.events.topic_of`). Concurrent callers share the cost."""
 
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
-        """A member of a group, which joins when it is entered as a context manager. Entering does not wait for the
-        place; `poll` does."""
+        """A member of a group; it joins when it is entered as a context manager. Entering does not wait for partitions;
+        `poll` does."""
 
     def replay(self, topic: str, since_us: int = 0) -> AsyncIterator[Record]:
         """Everything retained in a topic that was appended before the iteration began, oldest first; belongs to no
         group. With `since_us` (microseconds since the epoch) nothing appended at that time or later is left out, and
-        what is older may be."""
+        older records may be."""
 
     async def lag(self, group: str) -> dict[str, int]:
-        """For each topic that the group has joined: how many records it has not committed."""
+        """For each topic that the group has joined, how many records it has not committed."""
 
     async def ends(self, topic: str) -> dict[int, int]:
-        """For each partition of a topic the offset behind its newest record; what is appended later is there or
-        behind it."""
+        """For each partition of a topic the offset behind its newest record; later records have this offset or a higher
+        one."""
 
     async def has_passed(self, group: str, topic: str, ends: Mapping[int, int]) -> bool:
-        """Whether a group has committed everything before `ends`. False for one that has not joined the topic."""
+        """Whether a group has committed everything before `ends`. False if it has not joined the topic."""
 
     async def uncommitted(self, group: str, topic: str, key: str, most: int = 5000) -> list[Record]:
         """The records with this key that a group has not committed, in order; all with this key for a group that has
-        not joined. `DependencyUnavailable` where more than `most` records would have to be looked at to tell."""
+        not joined. `DependencyUnavailable` if more than `most` records would have to be examined."""
 
     async def last_committed(self, group: str, topic: str, most: int = 20) -> list[Record]:
-        """Of each partition the last records that a group has committed and that are still retained, `most` at most; in
-        no particular order. None for a group that has not joined."""
+        """The last records of each partition that a group has committed and that are still retained, at most `most`, in
+        no particular order. Empty for a group that has not joined."""
 
     def follow(
         self, topic: str, group: str | None, after: Mapping[int, int] | None = None
     ) -> AsyncGenerator[Passed, None]:
-        """What a group commits, or with None what is appended, for whoever only watches: belongs to no group, holds no
-        retention up, never ends by itself. In each partition records come in order of offset, each once, within a
-        second of its commit; what is not committed is not given. It begins behind the offsets in `after`, as
-        `Passed.ends` or `ends` tell them; in partitions that it does not name, where the group is now. The first
-        `Passed` comes at once, without records, and says where it begins. What retention has removed is passed over.
-        Close it when it is no longer read."""
+        """What a group commits, or with None what is appended, for observers: belongs to no group, does not delay
+        retention, never ends by itself. In each partition records come in order of offset, each once, within a second
+        of its commit; uncommitted records are left out. It begins behind the offsets in `after`, which come from
+        `Passed.ends` or `ends`; in other partitions, at the group's current offset. The first `Passed` comes at once,
+        without records, and says where it begins. Records that retention has removed are skipped. Close it when it is
+        no longer read."""
 
     async def check(self) -> None:
         """Return if an event could be appended now; `DependencyUnavailable` otherwise."""
 
     async def close(self) -> None:
-        """Give the resources back; events under way are finished first. May be called twice."""
+        """Release the resources; events in progress are finished first. May be called twice."""

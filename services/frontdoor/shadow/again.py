@@ -1,6 +1,6 @@
-"""A second look, after a grace: an archive that has not indexed yet what was stored a second ago is not wrong.
+"""A second query after a delay: an archive that has not yet indexed recently stored objects is not wrong.
 
-Where two answers to a question differ, both archives are asked once more, side by side; what differs then is counted.
+If two answers to a query differ, both archives are queried again at the same time, and only these answers are counted.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ T = TypeVar("T")
 logger = get_logger("shadow")
 WORKLIST = "C-FIND worklist"
 Raw = tuple[int, Sequence[bytes | bytearray]]
-"""A final status, and the identifiers of the matches."""
+"""The final status, and the identifiers of the matches."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepeatedQuestion:
-    """A question to be asked again, as the peer asked it, on an association that is `alone`."""
+    """A query to repeat, as the peer sent it, on an association for it `alone`."""
 
     request: AssociateRequest
     origin: Origin
@@ -47,7 +47,7 @@ class RepeatedQuestion:
 
 
 def alone(request: AssociateRequest, context: AcceptedContext) -> AssociateRequest:
-    """An association like this one for one question only."""
+    """A request for an association like this one, for one query only."""
     return AssociateRequest(
         called_ae_title=request.called_ae_title,
         calling_ae_title=request.calling_ae_title,
@@ -57,15 +57,15 @@ def alone(request: AssociateRequest, context: AcceptedContext) -> AssociateReque
 
 
 def operation_in(context: AcceptedContext, operation: str) -> str:
-    """What an operation is called in the counts: questions to the worklist are other ones."""
+    """The name of an operation in the counts: worklist queries count separately."""
     return WORKLIST if context.abstract_syntax == MODALITY_WORKLIST_FIND else operation
 
 
 async def differences_of(
     question: bytes, context: AcceptedContext, gantry: Raw, other: Raw, may_differ: Collection[str]
 ) -> list[AnswerDifference]:
-    """What differs between two answers to a C-FIND of a context, as bytes. Others run meanwhile, on this loop: a thread
-    would take the interpreter from them for longer. Raises `NotUnderstood`."""
+    """The differences between two answers to a C-FIND of a context; the answers are bytes. Other tasks of this loop run
+    meanwhile: a thread would block the interpreter for longer. Raises `NotUnderstood`."""
     transfer_syntax_uid = context.transfer_syntax
     compare = compare_worklists if context.abstract_syntax == MODALITY_WORKLIST_FIND else compare_matches
     mine, theirs = (
@@ -76,7 +76,7 @@ async def differences_of(
 
 
 async def in_turns(steps: Steps[T]) -> T:
-    """All steps, with a turn for everybody else after each."""
+    """Run all steps; other tasks get a turn after each."""
     while True:
         try:
             next(steps)
@@ -86,7 +86,7 @@ async def in_turns(steps: Steps[T]) -> T:
 
 
 class SecondLooks(Looks):
-    """Questions that are asked again."""
+    """Queries that are repeated."""
 
     def __init__(
         self,
@@ -100,10 +100,11 @@ class SecondLooks(Looks):
     ) -> None:
         super().__init__(gantry, other, settings, room, recorder, clock)
         self.may_differ = may_differ
-        """Tags that are not compared."""
+        """Tags of attributes that are not compared."""
 
     def take(self, look: RepeatedQuestion, seconds: Mapping[str, float]) -> bool:
-        """Whether there will be a second look, which then counts; `seconds` is what the first answers took."""
+        """Whether the query will be repeated; then only its second answers count. `seconds` is the time of the first
+        answers."""
         return bool(self._settings.again_after) and self._begin(look.question, lambda: self._look(look, seconds))
 
     async def _look(self, look: RepeatedQuestion, seconds: Mapping[str, float]) -> None:
@@ -138,6 +139,6 @@ class SecondLooks(Looks):
         ):
             context = next(iter(association.contexts.values()), None)
             if context is None:
-                raise ContextNotAccepted(f"{side.name} does not take the question any more")
+                raise ContextNotAccepted(f"{side.name} no longer accepts the query")
             final, matches = await ask(association, context, look.command, bytearray(look.question), room, limit)
             return final.status, matches

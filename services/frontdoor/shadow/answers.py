@@ -1,8 +1,8 @@
-"""Answers as they are compared: attributes without what must not count. Pure.
+"""Normalises answers for comparison. Pure.
 
-What does not count: padding, empty components of names, their case and accents (PS3.4 C.2.2.2.1), zeros at the end of
-a fraction of a second, how a number is written, the order of Modalities in Study and SOP Classes in Study, and whether
-an attribute without a value is there or not.
+These are ignored: padding, empty components of names, their case and accents (PS3.4 C.2.2.2.1), zeros at the end of a
+fraction of a second, the notation of numbers, the order of Modalities in Study and SOP Classes in Study, and whether an
+attribute without a value is present.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Normal = Mapping[str, Hashable]
 """Values by tag, as eight hexadecimal digits; attributes without a value are left out."""
 
 MOST_BYTES = 16 << 20
-"""Of one inflated identifier."""
+"""Longest inflated identifier, in bytes."""
 _LARGEST = 1e300
 _SETS = frozenset(("00080061", "00080062"))
 """Modalities in Study, SOP Classes in Study: sets (PS3.4 C.3.4)."""
@@ -37,7 +37,7 @@ EACH_ITS_OWN = (
     *("RetrieveAETitle", "InstanceAvailability", "SpecificCharacterSet", "TimezoneOffsetFromUTC"),
     *("StorageMediaFileSetID", "StorageMediaFileSetUID", "RetrieveURL", "AvailableTransferSyntaxUID"),
 )
-"""Attributes that say of an archive, not of what is in it."""
+"""Attributes that describe an archive, not its content."""
 
 
 def tags_of(names: Iterable[str]) -> frozenset[str]:
@@ -46,7 +46,7 @@ def tags_of(names: Iterable[str]) -> frozenset[str]:
     for name in (*EACH_ITS_OWN, *names):
         is_tag = len(name) == 8 and all(digit in hexdigits for digit in name)
         if name not in TAGS and not is_tag:
-            raise ConfigError("door.shadow.may_differ", None, f"no attribute is called {name!r}")
+            raise ConfigError("door.shadow.may_differ", None, f"there is no attribute {name!r}")
         tags.add(f"{TAGS[name]:08X}" if name in TAGS else name.upper())
     return frozenset(tags)
 
@@ -58,18 +58,18 @@ def read(data: bytes, transfer_syntax_uid: str) -> Attributes:
 
 
 def level_of(question: Attributes) -> str:
-    """The Query/Retrieve Level of a question, "" where it has none."""
+    """The Query/Retrieve Level of a query, "" without one."""
     values = question.get(_LEVEL, {}).get("Value") or [""]
     return str(values[0]).strip().upper()
 
 
 def unique_key(level: str) -> str:
-    """The tag by which answers at a level are told apart; "" of an unknown level."""
+    """The tag of the unique key at a level; "" for an unknown level."""
     return _UNIQUE.get(level, "")
 
 
 def normal(attributes: Attributes) -> dict[str, Hashable]:
-    """Attributes as they are compared."""
+    """Attributes in normal form for comparison."""
     result: dict[str, Hashable] = {}
     for tag, attribute in attributes.items():
         value = _normal(tag, attribute)
@@ -82,9 +82,9 @@ def _normal(tag: str, attribute: Mapping[str, Any]) -> tuple[Hashable, ...]:
     if "InlineBinary" in attribute:
         return (str(attribute["InlineBinary"]),)
     if "BulkDataURI" in attribute:
-        return ("bulk data",)  # where it lies is each archive's own
+        return ("bulk data",)  # its location differs between archives
     values: Sequence[Any] = attribute.get("Value") or ()
-    # Over implicit VR the dictionary has said it already; an archive may know less of an attribute than that.
+    # With implicit VR our dictionary has supplied the VR; another archive may know fewer attributes.
     known = vr_of(int(tag, 16)).decode("ascii")
     vr = str(attribute.get("vr", "")) if known == "UN" else known
     if vr == "SQ":

@@ -1,6 +1,6 @@
-"""How an archive is asked what a peer asked: associations of our own, with the AE title of the peer.
+"""Repeats the requests of a peer at an archive, on our own associations with the AE title of the peer.
 
-All raise a `PeerError`; what holds too much raises `AnswersTooLong`.
+All functions raise a `PeerError`; too many matches raise `AnswersTooLong`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ANSWER_BYTES = 256
 
 
 class AnswersTooLong(PeerError):
-    """An archive answers more than there is room for."""
+    """An archive answered more than there is room for."""
 
 
 class ComparedArchive(Protocol):
@@ -33,7 +33,7 @@ class ComparedArchive(Protocol):
     name: str
 
     def peer(self, request: AssociateRequest, origin: Origin) -> Peer:
-        """Where it takes an association like this one. Raises `ConnectionFailed`."""
+        """The address for an association like this one. Raises `ConnectionFailed`."""
 
 
 class _InMemory:
@@ -56,7 +56,7 @@ class _InMemory:
 
 
 class Receiver:
-    """Takes what C-GET sends, and holds nothing of it but digests."""
+    """Receives the objects of a C-GET, and retains only their digests."""
 
     def __init__(self, contexts: Iterable[str], room: Room) -> None:
         self.abilities = dict.fromkeys(contexts, Ability())
@@ -64,7 +64,7 @@ class Receiver:
         self._room = room
 
     def clear(self) -> None:
-        """Forget what came so far."""
+        """Forget all digests."""
         self._room.give(len(self.objects) * _ANSWER_BYTES)
         self.objects = {}
 
@@ -73,7 +73,7 @@ class Receiver:
         return DigestSink(PassingDigest(request.command.sop_instance_uid, request.context.transfer_syntax))
 
     async def perform(self, request: Request) -> None:
-        """An object is whole."""
+        """An object is complete."""
         if isinstance(request.sink, DigestSink):
             known = request.sink.digest.sop_instance_uid in self.objects
             if not known and not self._room.take(_ANSWER_BYTES):
@@ -84,7 +84,7 @@ class Receiver:
 
 
 class DigestSink:
-    """The data set of one object."""
+    """Digests the data set of one object."""
 
     def __init__(self, digest: PassingDigest) -> None:
         self.digest = digest
@@ -101,9 +101,9 @@ class DigestSink:
 
 
 class Likeness:
-    """An association like the peer's: the contexts that it proposed, and beside each that has several transfer syntaxes
-    one with the syntax that was agreed with the archive that answers. What was agreed with the one can so be asked of
-    the other, whatever it prefers."""
+    """An association like the peer's. It proposes the peer's contexts, and for each with several transfer syntaxes a
+    second context with only the syntax that the answering archive accepted, so that both archives can use the same
+    one."""
 
     def __init__(self, request: AssociateRequest, accepted: Mapping[int, AcceptedContext], room: Room) -> None:
         self._request = request
@@ -118,13 +118,13 @@ class Likeness:
                 self.contexts.append((context.abstract_syntax, (agreed.transfer_syntax,)))
 
     async def open(self, peer: Peer) -> Association:
-        """The association; what it receives goes to `receiver`. Raises a `PeerError`."""
+        """Open the association; `receiver` gets the objects. Raises a `PeerError`."""
         request = self._request
         services = [self.receiver] if self.receiver.abilities else []
         return await associate(peer, self.contexts, roles=request.roles, extended=request.extended, services=services)
 
     def accepted(self, association: Association) -> dict[int, AcceptedContext]:
-        """What was accepted of the peer's own proposal, by the peer's ids."""
+        """The accepted contexts of the peer's own proposal, by the peer's ids."""
         contexts = {}
         for number, context in enumerate(self._request.contexts[:_MOST_CONTEXTS]):
             accepted = association.contexts.get(_id(number))
@@ -133,7 +133,7 @@ class Likeness:
         return contexts
 
     def context(self, association: Association, exchange: Exchange) -> AcceptedContext | None:
-        """The context in which a request can be asked as it is; None where there is none."""
+        """The context in which a request can be repeated unchanged; None without one."""
         for number in (exchange.context_number, self._beside.get(exchange.context_number)):
             accepted = association.contexts.get(_id(number)) if number is not None else None
             if accepted is not None and (
@@ -155,9 +155,9 @@ async def ask(
     room: Room,
     timeout: float,
 ) -> tuple[Command, list[bytes]]:
-    """Ask again what was asked: the final response, and the identifiers of the matches. `timeout` is for each response,
-    in seconds. The matches take `size_of` them from `room`, until the caller gives that
-    back, or closes it: it does that after an error."""
+    """Repeat a request. Returns the final response, and the identifiers of the matches. `timeout` is in seconds, for
+    each response. The matches take `size_of` bytes of `room` until the caller releases them or closes the room, which
+    it must do after an error."""
     again = Command({**command.elements, Element.MESSAGE_ID: association.next_message_id()})
     if command.field == CommandField.C_STORE_RQ:
         source = _InMemory(data)
@@ -179,5 +179,5 @@ async def ask(
 
 
 def size_of(matches: Sequence[bytes]) -> int:
-    """What matches hold."""
+    """The bytes that matches hold."""
     return sum(len(match) + _ANSWER_BYTES for match in matches)

@@ -1,4 +1,4 @@
-"""What differs between the answers of two archives to one request. Pure.
+"""Finds the differences between the answers of two archives to one request. Pure.
 
 Differences name kinds, statuses and attributes, never values: they go into log lines, metrics and the report.
 """
@@ -21,7 +21,7 @@ from gantry.services.frontdoor.shadow.answers import Normal, level_of, normal, u
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
-"""Work in steps of some 0.1 ms each, so that whoever has a loop to share can let others run between."""
+"""Work in steps of about 0.1 ms each, so that the caller can let other tasks run between them."""
 _STUDY = "0020000D"
 MOST_NAMED = 16
 """Attributes and UIDs that a difference names."""
@@ -33,28 +33,28 @@ class DifferenceKind(StrEnum):
     REJECTED = "rejected"
     """One of them rejects the association that the other accepts."""
     CONTEXTS = "contexts"
-    """They accept other presentation contexts."""
+    """They accept different presentation contexts."""
     SYNTAXES = "transfer_syntaxes"
-    """They accept the same ones with other transfer syntaxes."""
+    """They accept the same contexts with different transfer syntaxes."""
     STATUS = "status"
     ONLY_GANTRY = "only_gantry"
-    """Matches that only Gantry answers."""
+    """Only Gantry returns the match."""
     ONLY_OTHER = "only_other"
     ATTRIBUTES = "attributes"
-    """Both answer the match, with other values."""
+    """Both return the match, with different values."""
     REPEATED = "repeated"
-    """One of them answers a match more often than the other."""
+    """One of them returns a match more often than the other."""
     SUB_OPERATIONS = "sub_operations"
-    """Other numbers of sub-operations failed, or ended with a warning."""
+    """Different numbers of sub-operations failed, or ended with a warning."""
     FAILURES = "failures"
-    """The same instances failed, for other reasons."""
+    """The same instances failed, for different reasons."""
     CONTENT = "content"
-    """The bytes of an object are other ones."""
+    """The bytes of an object differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerDifference:
-    """One kind; `count` says how many matches, `uids` are unique keys of some of them, `words` say what it is."""
+    """Differences of one kind: `count` matches, `uids` with unique keys of some of them, and `words` for people."""
 
     kind: DifferenceKind
     count: int = 1
@@ -64,7 +64,7 @@ class AnswerDifference:
 
 @dataclass(frozen=True, slots=True)
 class FindAnswer:
-    """What one archive answered to a question: its final status, and its matches, read as they are asked for."""
+    """The answer of one archive to a query: its final status, and its matches, which are decoded on iteration."""
 
     status: int
     matches: Iterable[Attributes] = field(default_factory=tuple)
@@ -73,7 +73,7 @@ class FindAnswer:
 def compare_associations(
     request: AssociateRequest, gantry: Mapping[int, AcceptedContext], other: Mapping[int, AcceptedContext]
 ) -> list[AnswerDifference]:
-    """What is accepted of a request; both by the id that the request has."""
+    """Compare the accepted contexts of a request, both by the ids of the request."""
     differences: list[AnswerDifference] = []
     for kind, ids in (
         (DifferenceKind.CONTEXTS, gantry.keys() ^ other.keys()),
@@ -93,7 +93,7 @@ def compare_associations(
 
 
 def compare_statuses(gantry: int, other: int) -> list[AnswerDifference]:
-    """Two final statuses."""
+    """Compare two final statuses."""
     if gantry == other:
         return []
     return [AnswerDifference(DifferenceKind.STATUS, 1, f"Gantry {status_words(gantry)}, other {status_words(other)}")]
@@ -102,8 +102,8 @@ def compare_statuses(gantry: int, other: int) -> list[AnswerDifference]:
 def compare_matches(
     question: Attributes, gantry: FindAnswer, other: FindAnswer, may_differ: Collection[str]
 ) -> Steps[list[AnswerDifference]]:
-    """Two answers to a C-FIND or a search. Only what the question asks for is compared, without the tags in
-    `may_differ`: what an archive tells beside it is its own affair. Raises `NotUnderstood`."""
+    """Compare two answers to a C-FIND or a search. Only the requested attributes are compared, without the tags in
+    `may_differ`; other attributes in an answer are ignored. Raises `NotUnderstood`."""
     tags = question.keys() - may_differ
     sets = yield from compare_sets(unique_key(level_of(question)), tags, gantry.matches, other.matches)
     return [*compare_statuses(gantry.status, other.status), *sets]
@@ -112,8 +112,7 @@ def compare_matches(
 def compare_sets(
     key: str | tuple[str, ...], attributes: Collection[str], gantry: Iterable[Attributes], other: Iterable[Attributes]
 ) -> Steps[list[AnswerDifference]]:
-    """Two sets of matches, told apart by the attribute `key`, or by several of them, and compared by those that were
-    asked for."""
+    """Compare two sets of matches, identified by one or several attributes in `key`, by the requested attributes."""
     mine = yield from _by_key(key, attributes, gantry)
     theirs = yield from _by_key(key, attributes, other)
     differences: list[AnswerDifference] = []
@@ -141,14 +140,14 @@ def compare_sets(
 
 
 def name_of_tag(tag: str) -> str:
-    """The keyword of an attribute, or its tag where it has none."""
+    """The keyword of an attribute, or its tag if it has none."""
     return keyword_of_tag(int(tag, 16)) or tag
 
 
 def _by_key(
     key: str | tuple[str, ...], tags: Collection[str], matches: Iterable[Attributes]
 ) -> Steps[dict[Hashable, list[Normal]]]:
-    """Matches by their unique key; without one, by all that was asked for."""
+    """Matches by their unique key; without one, by all requested attributes."""
     keys = (key,) if isinstance(key, str) else key
     groups: dict[Hashable, list[Normal]] = {}
     for match in matches:
@@ -167,7 +166,7 @@ def _differing(tags: Collection[str], mine: Normal, theirs: Normal) -> list[str]
 
 
 def _uids(key: str | tuple[str, ...], names: Sequence[Hashable]) -> tuple[str, ...]:
-    """Some of the unique keys, where they are UIDs: a Patient ID is told to nobody, nor is an Accession Number."""
+    """Some of the unique keys if they are UIDs: Patient IDs and Accession Numbers are never reported."""
     if not isinstance(key, str):
         place = key.index(_STUDY) if _STUDY in key else -1
         return _uids(_STUDY, [name[place] for name in names if isinstance(name, tuple)]) if place >= 0 else ()
@@ -179,8 +178,8 @@ def _uids(key: str | tuple[str, ...], names: Sequence[Hashable]) -> tuple[str, .
 def compare_objects(
     mine: Mapping[str, tuple[str, bytes]], theirs: Mapping[str, tuple[str, bytes]]
 ) -> list[AnswerDifference]:
-    """Two sets of objects by their SOP Instance UID: transfer syntax, and digest of the data set, which says nothing
-    where the transfer syntaxes differ."""
+    """Compare two sets of objects by SOP Instance UID: their transfer syntaxes, and if these are equal, the digests of
+    the data sets."""
     both = mine.keys() & theirs.keys()
     recoded = {uid for uid in both if mine[uid][0] != theirs[uid][0]}
     differences = []
@@ -196,7 +195,7 @@ def compare_objects(
 
 
 def compare_sub_operations(gantry: Command, other: Command) -> list[AnswerDifference]:
-    """The final responses of two C-GETs (PS3.4 C.4.3.1.7)."""
+    """Compare the final responses of two C-GETs (PS3.4 C.4.3.1.7)."""
     failed = [
         (command.number(Element.FAILED_SUB_OPERATIONS), command.number(Element.WARNING_SUB_OPERATIONS))
         for command in (gantry, other)
@@ -210,5 +209,5 @@ def compare_sub_operations(gantry: Command, other: Command) -> list[AnswerDiffer
 
 
 def named_uids(names: Sequence[str]) -> tuple[str, ...]:
-    """Some of them, and no text that is none: another archive may answer what it likes."""
+    """Some of these UIDs; texts that are not valid UIDs are left out, since another archive may answer anything."""
     return tuple(name for name in names if is_uid(name))[:MOST_NAMED]

@@ -25,7 +25,7 @@ _DAY_US = 24 * 3600 * 1_000_000
 
 
 class Keeper:
-    """Saves what a recorder counts."""
+    """Saves the counts of a recorder."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Keeper:
         door: str = "",
         spool: ShadowSpool | None = None,
     ) -> None:
-        """Counts of more than `keep_days` ago are removed. `door` names this process among those of the door."""
+        """Counts older than `keep_days` are removed. `door` is the name of this process of the door."""
         self._open = open_store
         self._recorder = recorder
         self._clock = clock
@@ -49,13 +49,13 @@ class Keeper:
         self._seldom = RateLimited()
 
     async def run(self) -> None:
-        """Save now and then, for ever."""
+        """Save at intervals, for ever."""
         while True:
             await self._clock.sleep(SAVE_SECONDS)
             await self.save()
 
     async def save(self) -> None:
-        """Save what changed. Where the store is away it is logged, and saved the next time."""
+        """Save the changed counts. If the store is away, that is logged, and they are saved the next time."""
         recorder = self._recorder
         today = _day(self._clock.now_us())
         self._tell_what_waits()
@@ -75,11 +75,11 @@ class Keeper:
         except GantryError as error:
             self._tell(str(error))
         except Exception as error:
-            # Peers are served whether there is a report or not.
+            # Peers must be served even if the counts cannot be saved.
             self._tell(type(error).__name__)
 
     def _tell_what_waits(self) -> None:
-        """As long as something waits, and once when nothing does any more."""
+        """Record what waits in the spool: while something waits, and once when it is empty again."""
         spool = self._spool
         if spool is None or not (spool.objects or self._waited):
             return
@@ -115,7 +115,7 @@ class Keeper:
 
 
 async def saved(store: BlobStore, since: str = "") -> AsyncIterator[ComparisonTally]:
-    """The counts of all doors, from a day on (`2026-11-29`). Raises `DependencyUnavailable`."""
+    """The counts of all doors, from the day `since` on (`2026-11-29`). Raises `DependencyUnavailable`."""
     for key in [stat.key async for stat in store.list(ROOT)]:
         if key.removeprefix(ROOT)[:10] < since:
             continue

@@ -1,4 +1,4 @@
-"""What both archives are asked once more, or otherwise, beside what passes: a bounded number of tasks."""
+"""Further queries to both archives, beside the mirrored requests: a bounded number of tasks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gantry.services.frontdoor.shadow.recording import Recorder
 
 T = TypeVar("T")
 MOST_LOOKS = 256
-"""That wait at once, of each kind in a process; beyond it the first look counts."""
+"""Most that wait at once, of each kind in a process; beyond it the first answers count."""
 
 
 async def gather_both(gantry: Awaitable[T], other: Awaitable[T]) -> tuple[T, T]:
-    """Both side by side, to their ends. Raises what the first of them raised that did."""
+    """Run both at the same time until both have ended. Raises the exception of the first that failed."""
     mine, theirs = await asyncio.gather(gantry, other, return_exceptions=True)
     if isinstance(mine, BaseException):
         raise mine
@@ -28,7 +28,7 @@ async def gather_both(gantry: Awaitable[T], other: Awaitable[T]) -> tuple[T, T]:
 
 
 class Looks:
-    """Those of one kind that wait, or are under way."""
+    """The looks of one kind that wait or are in progress."""
 
     def __init__(
         self,
@@ -48,8 +48,8 @@ class Looks:
         self.tasks: set[asyncio.Task[None]] = set()
 
     def _begin(self, question: bytes, look: Callable[[], Coroutine[None, None, None]]) -> bool:
-        """Begin a look, unless too many are under way or there is no room for its question; the look gives the room of
-        the question back."""
+        """Begin a look. Returns False if too many are in progress or there is no room for its query; the look releases
+        that room."""
         if len(self.tasks) >= MOST_LOOKS or not self._room.take(len(question)):
             return False
         task = asyncio.get_running_loop().create_task(look())
@@ -58,6 +58,6 @@ class Looks:
         return True
 
     def _rooms(self) -> tuple[Room, Room]:
-        """For the answers of either archive. The caller closes them."""
+        """The rooms for the answers of both archives. The caller closes them."""
         most = self._settings.memory << 20
         return Room(most, self._room), Room(most, self._room)

@@ -1,10 +1,11 @@
-"""One association of a peer, played over again with the archive that it does not hear.
+"""Repeats one association of a peer at the shadow, the archive that does not answer the peer.
 
-`observe_request_bytes` and `observe_response_bytes` are called with the bytes that the door passes on, as they pass;
-they never raise and never wait. A task of its own asks the other archive, message by message in the peer's order, and
-compares.
+`observe_request_bytes` and `observe_response_bytes` are called with the bytes that the door forwards;
+they never raise and never wait.
+A separate task sends the requests to the shadow, one by one in the peer's order, and
+compares the answers.
 
-With a spool, an association that is given up is put off: what it stores goes to the spool, to be sent later.
+With a spool, an association that is given up is put off: the objects that it stores go to the spool, to be sent later.
 """
 
 from __future__ import annotations
@@ -51,23 +52,24 @@ T = TypeVar("T")
 logger = get_logger("shadow")
 ASSOCIATION = "A-ASSOCIATE"
 _GET_TIMEOUTS = 10
-"""A C-GET may take as many timeouts: it has one for each response, too."""
+"""A C-GET may take so many timeouts, since each response has its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """`answering` is whom the peer hears, `shadow` the other one."""
+    """`answering` is the archive that answers the peer, `shadow` the other one."""
 
     answering: ComparedArchive
     shadow: ComparedArchive
 
     def sorted(self, answering: T, shadow: T) -> tuple[T, T]:
-        """What belongs to Gantry, and what to the other archive."""
+        """The two values in the order Gantry, other archive."""
         return (answering, shadow) if self.answering.name == "gantry" else (shadow, answering)
 
 
 class Mirror:
-    """One association. `run` is its task; it ends by itself once the peer's association has ended. Then `close` it."""
+    """The mirror of one association. `run` is its task, and ends after the peer's association. The caller then calls
+    `close`."""
 
     def __init__(
         self,
@@ -84,7 +86,8 @@ class Mirror:
         line: Line | None = None,
         put_off: str = "",
     ) -> None:
-        """`line` is its line of the spool, where there is one. `put_off` is why nothing is asked, but for later."""
+        """`line` is its line of the spool, or None. `put_off` is why requests only go to the spool, "" if they do
+        not."""
         self._request = request
         self._origin = origin
         self._sides = sides
@@ -112,13 +115,13 @@ class Mirror:
 
     @property
     def is_put_off(self) -> bool:
-        """Whether nothing of it is asked any more, but for later."""
+        """Whether its requests only go to the spool from now on."""
         return bool(self._stopped)
 
     # ---- what passes by
 
     def observe_request_bytes(self, data: memoryview) -> None:
-        """Bytes of the peer."""
+        """Bytes from the peer."""
         heard = self._heard
         if heard is None:
             return
@@ -162,7 +165,7 @@ class Mirror:
         self.stop("fault")
 
     def stop(self, reason: str, *, listen_on: bool = False) -> None:
-        """Give the association up: nothing more is asked, and nothing heard but for the spool."""
+        """Give the association up: no more requests are sent, and bytes are only decoded for the spool."""
         self._stopped = self._stopped or reason
         if not listen_on:
             self._heard = None
@@ -179,11 +182,11 @@ class Mirror:
     # ---- what is asked again
 
     async def run(self) -> None:
-        """Play the association over. Never raises but when it is cancelled from outside."""
+        """Repeat the association at the shadow. Raises nothing except `CancelledError`."""
         heard = self._heard
         if heard is not None and not self._stopped:
             await self._play_or_stop(heard)
-        # A fault while listening leaves nobody who could listen on.
+        # After a fault in decoding, nothing more can be decoded.
         if self._stopped and self._heard is not None and self._line is not None:
             await self._put_off(self._heard, self._line)
 
@@ -211,7 +214,7 @@ class Mirror:
             self._stopped = "fault"
 
     async def _put_off(self, heard: Overheard, line: Line) -> None:
-        """Listen on to the end of the association, for the spool."""
+        """Decode until the end of the association, for the spool."""
         self._recorder.put_off(self._stopped, self._calling, self._words)
         self._leave(heard)
         line.hand_over()
@@ -220,7 +223,7 @@ class Mirror:
             self._pass_over(heard)
 
     def _leave(self, heard: Overheard) -> None:
-        """What waits is not asked any more; what it stores goes to the spool."""
+        """Send no waiting requests; the objects that they store go to the spool."""
         if self._current is not None:
             self._waiting.appendleft(self._current)
             self._current = None
@@ -239,8 +242,8 @@ class Mirror:
             heard.done_with(exchange)
 
     def close(self) -> None:
-        """Count why it was given up, if it was, and give back what it held. For a task, too, that was cancelled before
-        it could begin."""
+        """Count the reason if the association was given up, and release its room. Also for a task that was cancelled
+        before it began."""
         heard, self._heard = self._heard, None
         if self.task is not None and self.task.cancelled():
             self._stopped = self._stopped or "shutdown"
@@ -273,7 +276,8 @@ class Mirror:
         await self._association.release()
 
     async def _opened(self, heard: Overheard, likeness: Likeness) -> Association | None:
-        """The association with the shadow; None where it rejects it. What both say to the request is compared here."""
+        """Open the association with the shadow; None if it is rejected. Compares the answers of both archives to the
+        request."""
         association: Association | None = None
         rejected = ""
         peer = self._sides.shadow.peer(self._request, self._origin)
@@ -283,7 +287,7 @@ class Mirror:
         except AssociationRejected as error:
             rejected = str(error)
             if error.retryable and self._line is not None and heard.reject is None:
-                raise  # not for long, so that what is stored meanwhile is put off
+                raise  # a short timeout, so that objects stored meanwhile are put off
         self._recorder.reached(True)
         if association is not None and heard.reject is None:
             accepted = self._sides.sorted(heard.contexts, likeness.accepted(association))
@@ -312,7 +316,7 @@ class Mirror:
                 await self._next_news()
             self._current = exchange = self._waiting.popleft()
             if not association.is_open:
-                # Archives close what was idle for a while; the peer goes on after a pause.
+                # The shadow closes idle associations, but the peer may continue after a pause.
                 self._association = association = await self._reopen(likeness)
             await self._replay(heard, likeness, association, exchange)
             self._current = None
@@ -355,7 +359,7 @@ class Mirror:
         await self._compare(exchange, exchange.status, final.status, matches, seconds)
 
     async def _compare_move(self, exchange: Exchange) -> None:
-        """It is not asked again, for it would send everything twice: both are asked what they would send."""
+        """Compare a C-MOVE without repeating it, which would send everything twice: query what both would send."""
         while exchange.status is None and not exchange.why_not and not self._ended:
             await self._next_news()
         why = exchange.why_not or ("unanswered" if exchange.status is None else "")
@@ -368,7 +372,7 @@ class Mirror:
     async def _replay_spilled(
         self, spilled: SpilledStore, association: Association, context: AcceptedContext, exchange: Exchange
     ) -> None:
-        """An object of the spool, once the peer has its answer."""
+        """Send an object of the spool, once the peer has its answer."""
         while exchange.status is None and not exchange.why_not and not self._ended:
             await self._next_news()
         if exchange.status is None or exchange.why_not:

@@ -1,7 +1,7 @@
-"""C-MOVE without moving: both archives are asked by C-FIND what they would send, and these sets are compared.
+"""Compares a C-MOVE without moving: both archives are queried by C-FIND for what they would send.
 
-Level by level, as any archive can be asked (PS3.4 C.4.1.2.2): studies of a patient, series of a study, instances of a
-series. Questions and answers are bounded: what asks for more is not compared.
+The queries go level by level, which every archive supports (PS3.4 C.4.1.2.2): studies of a patient, series of a study,
+instances of a series. Queries and answers are bounded; a C-MOVE that needs more is not compared.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ from gantry.services.frontdoor.shadow.overhearing import TOO_MANY, Room
 logger = get_logger("shadow")
 MOVE = "C-MOVE"
 MOST_QUESTIONS = 1_000
-"""Of one archive, for one C-MOVE."""
+"""Queries to one archive for one C-MOVE, at most."""
 MOST_INSTANCES = 100_000
 _LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 _KEYS = {"PATIENT": 0x00100020, "STUDY": 0x0020000D, "SERIES": 0x0020000E, "IMAGE": 0x00080018}
 _LEVEL = 0x00080052
 _SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 _INSTANCE_BYTES = 128
-"""What a UID in a set holds, about."""
+"""Approximate bytes that a UID in a set holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class MoveRequest:
-    """What a C-MOVE asks for: unique keys of the levels down to its own, which alone may have several values."""
+    """The request of a C-MOVE: unique keys of the levels down to its own; only the last may have several values."""
 
     model: str
     level: str
@@ -58,7 +58,7 @@ class MoveRequest:
 
 
 def move_request_of(identifier: Attributes, model: str) -> MoveRequest:
-    """What an identifier asks for, of the information model of a C-MOVE. Raises `NotUnderstood`."""
+    """The request in an identifier of this C-MOVE information model. Raises `NotUnderstood`."""
     level = level_of(identifier)
     if level not in _LEVELS:
         raise NotUnderstood("a C-MOVE without a level")
@@ -81,7 +81,7 @@ def move_request_of(identifier: Attributes, model: str) -> MoveRequest:
 
 @dataclass(frozen=True, slots=True)
 class MoveLook:
-    """A C-MOVE to be compared: whose it is, its context and its identifier."""
+    """A C-MOVE to compare: its peer, its context and its identifier."""
 
     request: AssociateRequest
     origin: Origin
@@ -90,10 +90,10 @@ class MoveLook:
 
 
 class Moves(Looks):
-    """Those that are compared."""
+    """The C-MOVEs that are compared."""
 
     def take(self, look: MoveLook) -> bool:
-        """Whether it will be compared."""
+        """Whether this C-MOVE will be compared."""
         return self._begin(look.question, lambda: self._look(look))
 
     async def _look(self, look: MoveLook) -> None:
@@ -102,7 +102,9 @@ class Moves(Looks):
         try:
             differences = await self._compared(look)
             if differences and self._settings.again_after:
-                await self._clock.sleep(self._settings.again_after)  # not indexed yet is not missing
+                await self._clock.sleep(
+                    self._settings.again_after
+                )  # an instance that is not indexed yet is not missing
                 differences = await self._compared(look)
             self._recorder.compared(MOVE, calling, differences, {})
         except asyncio.CancelledError:
@@ -151,13 +153,13 @@ class Moves(Looks):
         async with connect(side.peer(request, look.origin), [(question.model, _SYNTAXES)]) as association:
             context = association.context_for(question.model)
             if context is None:
-                raise ContextNotAccepted(f"{side.name} does not take C-FIND of this information model")
+                raise ContextNotAccepted(f"{side.name} does not support C-FIND of this information model")
             questions = _Questions(association, context, room, self._settings.timeout)
             return await questions.instances(question)
 
 
 class _Questions:
-    """The questions to one archive."""
+    """The queries to one archive."""
 
     def __init__(self, association: Association, context: AcceptedContext, room: Room, timeout: float) -> None:
         self._association = association
@@ -168,7 +170,7 @@ class _Questions:
         self._uids: set[str] = set()
 
     async def instances(self, question: MoveRequest) -> frozenset[str]:
-        """The SOP Instance UIDs of all that is asked for. Raises a `PeerError`, `NotUnderstood`."""
+        """The SOP Instance UIDs of everything requested. Raises a `PeerError`, `NotUnderstood`."""
         above = {name: values[0] for name, values in question.keys.items() if name != question.level}
         if question.level == "IMAGE":
             await self._below(above, "IMAGE", question.keys["IMAGE"])
@@ -185,10 +187,10 @@ class _Questions:
                 await self._descend({**above, lower: value}, lower)
 
     async def _below(self, above: Mapping[str, str], level: str, values: Sequence[str]) -> list[str]:
-        """The unique keys at a level, of these `values` or all; of instances they are the result."""
+        """The unique keys at a level, of these `values` or all; at the instance level they are the result."""
         self._questions += 1
         if self._questions > MOST_QUESTIONS:
-            raise AnswersTooLong(f"more than {MOST_QUESTIONS} questions for one C-MOVE")
+            raise AnswersTooLong(f"more than {MOST_QUESTIONS} queries for one C-MOVE")
         key = _KEYS[level]
         identifier = {_LEVEL: [level], key: list(values), **{_KEYS[name]: [uid] for name, uid in above.items()}}
         command = Command(
@@ -221,4 +223,4 @@ class _Questions:
 
 
 class NotFindable(PeerError):
-    """An archive does not answer the questions."""
+    """An archive does not answer the queries."""

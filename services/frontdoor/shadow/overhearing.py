@@ -1,8 +1,8 @@
-"""The messages of an association, from the bytes that pass by in both directions. Pure: time is an argument.
+"""Decodes the messages of an association from the bytes forwarded in both directions. Pure: time is an argument.
 
-Nothing is answered or sent here. What cannot be followed ends the listening (`broken`), never the association. Bytes of
-messages are held only while the `Room` has room; with a spool the data sets of C-STORE go there beyond half of it, so
-that there is room for what is asked beside.
+Nothing is answered or sent here. Bytes that cannot be decoded end the decoding (`broken`), never the association. Bytes
+of messages are held only while the `Room` has room; with a spool, data sets of C-STORE go there beyond half of the
+room, so that there is room for other requests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from gantry.common.ul.upper_layer import WORKSPACE
 
 _workspace = memoryview(bytearray(WORKSPACE))
 """Shared by all: its bytes are consumed before the next are fed."""
-# The two sides have agreed on their own limit, and nothing is allocated by a length: any is followed.
+# The two sides have agreed on a limit, and no length allocates memory here: accept any.
 _LIMITS = PduLimits(max_pdu_length=0xFFFFFFFF, max_associate_length=1 << 20)
 
 TOO_LONG = "too_long"
@@ -45,11 +45,11 @@ STORE = "C-STORE"
 Objects = dict[str, tuple[str, bytes]]
 """Transfer syntax and digest of the data set, by SOP Instance UID."""
 _REQUEST_BYTES, _ANSWER_BYTES = 1024, 256
-"""What a request and an answer hold beside their data sets, about."""
+"""Approximate bytes that a request and its answer hold beside their data sets."""
 
 
 class Room:
-    """Bytes that may be held at once: of one association, and within that of all together."""
+    """The bytes that one association may hold at once, within the bytes of all together."""
 
     def __init__(self, most: int, within: Room | None = None) -> None:
         self.most = most
@@ -57,61 +57,62 @@ class Room:
         self._within = within
 
     def take(self, count: int) -> bool:
-        """Whether there was room for so many; then they are taken."""
+        """Take `count` bytes; False if there is no room for them."""
         if self.used + count > self.most or (self._within is not None and not self._within.take(count)):
             return False
         self.used += count
         return True
 
     def has(self, count: int, most: int) -> bool:
-        """Whether so many more are at most `most`, and have room."""
+        """Whether `count` more bytes have room, and stay within `most`."""
         return self.used + count <= most and (self._within is None or self._within.has(count, self._within.most))
 
     def give(self, count: int) -> None:
-        """They are not held any more; those that `close` gave back are not given twice."""
+        """Release bytes; does nothing after `close`, which has released them."""
         count = min(count, self.used)
         self.used -= count
         if self._within is not None:
             self._within.give(count)
 
     def close(self) -> None:
-        """Nothing is held any more, whatever was not given back."""
+        """Release all bytes."""
         self.give(self.used)
         self.most = 0
 
 
 class Spilled(Protocol):
-    """A data set that goes to a spool. Its methods neither raise nor wait. `why` it is not there, "" where it is."""
+    """A data set that goes to a spool. Its methods neither raise nor wait. `why` is the reason if it is not in the
+    spool, else ""."""
 
     @property
     def why(self) -> str: ...
 
     def write(self, data: bytes | bytearray, room: Room | None = None) -> bool:
-        """The next bytes; False where they have no room. Those that are held in `room` are given back to it."""
+        """Write the next bytes; False if there is no room. Bytes that were held in `room` are released there."""
 
     def finish(self, exchange: Exchange) -> None:
-        """It is whole, and answered."""
+        """The data set is complete, and its request is answered."""
 
     def drop(self, why: str) -> None:
-        """It is not wanted any more."""
+        """Discard the data set."""
 
 
 @dataclass(eq=False, slots=True)
 class Exchange:
-    """One request of the peer, and what it was answered. Times in seconds of a clock that never goes back."""
+    """One request of the peer, and its answer. Times in seconds of a monotonic clock."""
 
     operation: str
     command: Command
     context: AcceptedContext
     context_number: int
-    """Which of the proposed contexts it is, from 0."""
+    """The index of its context among the proposed ones, from 0."""
     number: int = 0
-    """Which request of the association it is, from 0."""
+    """The index of the request in the association, from 0."""
     spilled: Spilled | None = None
-    """Its data set, where that is not in `data`."""
+    """Its data set, if that is not in `data`."""
     data: bytearray = field(default_factory=bytearray)
     why_not: str = ""
-    """Why it is not compared, "" where it is."""
+    """Why it is not compared; "" if it is."""
     asked_at: float = 0.0
     answered_at: float = 0.0
     status: int | None = None
@@ -119,9 +120,9 @@ class Exchange:
     """The final response."""
     answers: list[bytearray] = field(default_factory=list)
     objects: Objects = field(default_factory=dict)
-    """What C-GET has sent (PS3.4 C.4.3)."""
+    """The objects that C-GET has sent (PS3.4 C.4.3)."""
     held: int = 0
-    """Bytes of `Room` that it holds."""
+    """Bytes of the `Room` that it holds."""
 
     @property
     def seconds(self) -> float:
@@ -130,7 +131,7 @@ class Exchange:
 
 
 class PassingDigest:
-    """One object as it passes by: nothing of it is held."""
+    """Digests one forwarded object without holding it."""
 
     __slots__ = ("_hash", "sop_instance_uid", "transfer_syntax_uid")
 
@@ -145,13 +146,13 @@ class PassingDigest:
             self._hash.update(view)
 
     def put_into(self, objects: Objects) -> None:
-        """It is whole."""
+        """The object is complete: add its digest to `objects`."""
         objects[self.sop_instance_uid] = self.transfer_syntax_uid, self._hash.digest()
 
 
 class Overheard:
-    """One association. `take_requests` takes what the peer sends, beginning with its A-ASSOCIATE-RQ, and
-    `take_responses` what it gets."""
+    """Decodes one association. `take_requests` takes the bytes from the peer, beginning with its A-ASSOCIATE-RQ,
+    `take_responses` those for the peer."""
 
     def __init__(
         self,
@@ -160,15 +161,15 @@ class Overheard:
         room: Room,
         spill: Callable[[Exchange], Spilled | None] | None = None,
     ) -> None:
-        """`is_mirrored` is asked with the operation and the abstract syntax; `spill` begins an object in a spool, where
-        there is one, and returns None where that is full."""
+        """`is_mirrored` is called with the operation and the abstract syntax; `spill`, if given, begins an object in a
+        spool, and returns None if that is full."""
         self.request = request
         self.accept: AssociateAccept | None = None
         self.reject: AssociateReject | None = None
         self.broken = ""
-        """Why nothing more is heard, "" as long as everything is."""
+        """Why decoding has ended; "" until then."""
         self.fell_behind = False
-        """Whether a message had no room beside others that wait."""
+        """Whether a message had no room, because other messages wait."""
         self._is_mirrored = is_mirrored
         self._room = room
         self._spill = spill
@@ -188,7 +189,7 @@ class Overheard:
         self._open: dict[int, Exchange] = {}
 
     def take_requests(self, data: memoryview, now: float) -> list[Exchange]:
-        """The requests that are whole now, in the order of the peer."""
+        """The requests that are complete now, in the peer's order."""
         whole: list[Exchange] = []
         for indication in self._followed(self._peer, data):
             if isinstance(indication, ReleaseRequested) and self._archive.may_release:
@@ -198,7 +199,7 @@ class Overheard:
         return whole
 
     def take_responses(self, data: memoryview, now: float) -> list[Exchange]:
-        """The requests whose final response is whole now."""
+        """The requests whose final response is complete now."""
         whole: list[Exchange] = []
         for indication in self._followed(self._archive, data):
             if isinstance(indication, Accepted):
@@ -210,7 +211,7 @@ class Overheard:
         return whole
 
     def done_with(self, exchange: Exchange) -> None:
-        """Its bytes are not needed any more."""
+        """Release the bytes of a request."""
         self._room.give(exchange.held)
         exchange.held = 0
         exchange.data = bytearray()
@@ -218,7 +219,7 @@ class Overheard:
         exchange.objects = {}
 
     def put_off(self, waiting: Iterable[Exchange]) -> None:
-        """From now on no data set of a C-STORE is held in memory: what waits goes to the spool, as does what comes."""
+        """Move the waiting data sets of C-STORE to the spool; later ones go there, too."""
         self._holds_none = True
         for exchange in (*waiting, self._asking):
             if exchange is None or exchange.operation != STORE or exchange.why_not or exchange.spilled is not None:
@@ -228,13 +229,13 @@ class Overheard:
 
     @property
     def contexts(self) -> dict[int, AcceptedContext]:
-        """What was accepted, by id; empty before."""
+        """The accepted contexts by id; empty before the A-ASSOCIATE-AC."""
         return self._contexts
 
     # ---- bytes to messages
 
     def _followed(self, ul: UpperLayer, data: memoryview) -> Iterable[Indication | list[Fragment]]:
-        """The indications in their order, fragments together. They are views of the workspace, until the next ones."""
+        """The indications in order, with fragments grouped. They are views of the workspace, valid until the next."""
         while data and not self.broken:
             room = ul.get_buffer()
             count = min(len(room), len(data))
@@ -286,7 +287,7 @@ class Overheard:
             return
         asking = self._asking
         if asking is None:
-            return  # the data set of a response, or of what is not heard
+            return  # the data set of a response, or of a request that is not decoded
         self._hold(asking, message.views, asking.data)
         if message.is_end:
             self._complete_request(asking, now, whole)
@@ -357,7 +358,7 @@ class Overheard:
         whole.append(exchange)
 
     def _sub_operation(self, message: CommandReceived) -> tuple[Exchange, PassingDigest] | None:
-        """An object that the archive sends, of the C-GET that is under way."""
+        """The C-GET in progress, and the digest of the object that the archive sends for it."""
         command = message.command
         if command.field != CommandField.C_STORE_RQ or not command.has_data_set:
             return None
@@ -382,7 +383,7 @@ class Overheard:
                 into += view
 
     def _spills(self, exchange: Exchange, count: int) -> bool:
-        """Whether the next bytes of a request go to the spool, where what is held of it is by then."""
+        """Whether the next bytes of a request go to the spool; bytes held before are moved there first."""
         if exchange.spilled is not None:
             return True
         if self._spill is None or exchange.operation != STORE or exchange.why_not:
@@ -406,12 +407,12 @@ class Overheard:
             self._not_compared(exchange, exchange.spilled.why)
 
     def _finish(self, exchange: Exchange) -> None:
-        """A spilled request is whole and answered."""
+        """A spilled request is complete and answered."""
         if exchange.spilled is not None and not exchange.why_not:
             exchange.spilled.finish(exchange)
 
     def _take_head(self, exchange: Exchange, count: int) -> None:
-        """Room for a request but for its data set. What is stored is not lost for want of it: it goes to the spool."""
+        """Take room for a request without its data set. A C-STORE without room is not lost: it goes to the spool."""
         if self._spill is None or exchange.operation != STORE or self._room.has(count, self._room.most):
             self._take_room(exchange, count)
         else:

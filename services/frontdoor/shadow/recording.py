@@ -1,6 +1,6 @@
-"""What was compared, and what came of it: metrics, the counts of the report, a log line for each kind of difference.
+"""Records comparisons and their results: metrics, the counts of the report, a log line for each kind of difference.
 
-No value of a data set gets here: operations, kinds, statuses, names of attributes, AE titles and UIDs do.
+It gets operations, kinds, statuses, names of attributes, AE titles and UIDs, but no values of data sets.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ logger = get_logger("shadow")
 
 
 class Recorder:
-    """`days` holds the counts of the days that are not saved for good yet."""
+    """`days` holds the counts of days that may still change."""
 
     def __init__(self, clock: Clock, metrics: Metrics, partition: str = "") -> None:
         self._clock = clock
@@ -29,7 +29,7 @@ class Recorder:
         self._seldom = RateLimited()
         self.days: dict[str, ComparisonTally] = {}
         self.unsaved: set[str] = set()
-        """Days whose counts changed since they were saved."""
+        """Days whose counts have changed since they were saved."""
 
     def compared(
         self,
@@ -39,7 +39,7 @@ class Recorder:
         seconds: Mapping[str, float],
         uids: tuple[str, ...] = (),
     ) -> None:
-        """Both answers to one request were compared; `seconds` is what each side took."""
+        """Both answers to one request were compared; `seconds` is the time of each side."""
         tally, now = self._today(), self._clock.now_us()
         outcome = "different" if differences else "same"
         self._metrics.shadow_compared.labels(operation, outcome).inc()
@@ -76,37 +76,37 @@ class Recorder:
             logger.warning("not compared", **self._fields, reason=reason, calling=calling, why=words, count=times)
 
     def put_off(self, reason: str, calling: str, words: str = "") -> None:
-        """What an association stores, or a request, goes to the spool, to be sent later."""
+        """The objects of an association, or a request, go to the spool, to be sent later."""
         self._metrics.shadow_put_off.labels(reason).inc()
         times = self._seldom.times(("put off", reason, calling), self._clock.monotonic())
         if times:
             logger.warning("put off", **self._fields, reason=reason, calling=calling, why=words, count=times)
 
     def not_mirrored(self, operation: str) -> None:
-        """A request of a kind that is never asked twice."""
+        """A request of a kind that is never mirrored."""
         self._metrics.shadow_not_mirrored.labels(operation).inc()
         self._today().not_mirrored[operation] += 1
 
     def took_over(self, doors: Sequence[str]) -> None:
-        """The spools of doors that are no more are ours from now on."""
+        """This process has taken over the spools of doors that have ended."""
         if doors:
             self._today().taken_over |= set(doors)
 
     def waits(self, waiting: Waiting) -> None:
-        """What is in the spool of this process of the door now."""
+        """Record the content of this process's spool."""
         tally = self._today()
         tally.waiting = {waiting.door: waiting}
 
     def reached(self, is_reachable: bool) -> None:
-        """Whether the side that nobody hears could be reached just now."""
+        """Record whether the shadow could be reached."""
         self._metrics.shadow_reached.labels(self._partition).set(is_reachable)
 
     def opened(self) -> None:
-        """An association is mirrored from now on. Archives of several organisations count together."""
+        """The mirror of an association begins. All partitions count together."""
         self._metrics.shadow_open.inc()
 
     def closed(self) -> None:
-        """It is not any more."""
+        """The mirror of an association has ended."""
         self._metrics.shadow_open.dec()
 
     def _today(self) -> ComparisonTally:

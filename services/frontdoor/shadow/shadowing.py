@@ -56,11 +56,11 @@ _CLASSES: dict[str, tuple[tuple[str, frozenset[str]], ...]] = {
     "C-MOVE": (("move", _MOVES),),
     STORE: (),
 }
-"""What is asked twice of each operation, by its name in `door.shadow.asks`; C-STORE by the classes of the archive."""
+"""The abstract syntaxes that are mirrored for each name in `door.shadow.asks`; C-STORE by the archive's classes."""
 
 
 class Shadow:
-    """`mirror` begins with an association; `run` saves the counts."""
+    """Shadow mode. `mirror` is called at the start of each association; `run` saves the counts."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Shadow:
         metrics: Metrics,
         partition: str = "",
     ) -> None:
-        """`other` is None where only its DICOMweb is known. Raises `ConfigError`."""
+        """`other` is None if only the other archive's DICOMweb is known. Raises `ConfigError`."""
         self._settings = settings
         self._storage = storage
         self._clock = clock
@@ -81,7 +81,7 @@ class Shadow:
         self.recorder = Recorder(clock, metrics, partition)
         door = Receipt.at(clock.now_us()).id
         self.spool: ShadowSpool | None = None
-        """What waits on disk for the archive that peers do not hear."""
+        """The spool: requests that wait on disk for the shadow."""
         if settings.spool is not None:
             self.spool = ShadowSpool(settings.spool, settings.spool_bytes, partition, door, self._room, clock, metrics)
             self.spool.lost = self._lost
@@ -95,7 +95,7 @@ class Shadow:
             self._looks = SecondLooks(gantry, other, settings, may_differ, self._room, self.recorder, clock)
             self._moves = Moves(gantry, other, settings, self._room, self.recorder, clock)
         self.web: WebShadow | None = None
-        """The same over HTTP, where the other archive has it."""
+        """The same over HTTP, if the other archive supports it."""
         self.web_stores: WebStores | None = None
         if settings.url is not None:
             self.web = WebShadow(settings, may_differ, self._room, self.recorder, clock)
@@ -113,15 +113,15 @@ class Shadow:
 
     @property
     def other_answers(self) -> bool:
-        """Whether peers hear the other archive."""
+        """Whether the other archive answers peers."""
         return self._settings.answers == "other"
 
     def mirror(self, request: AssociateRequest, origin: Origin) -> Mirror | None:
-        """The mirror of an association that begins, None where it is not mirrored. Never raises."""
+        """The mirror for a new association; None if it is not mirrored. Never raises."""
         try:
             return self._mirror(request, origin)
         except Exception as error:
-            # The peer must not notice.
+            # A fault here must not affect the peer.
             logger.error("shadow failed", error=error)
             return None
 
@@ -131,7 +131,7 @@ class Shadow:
         if not any(self._can_be_mirrored(context.abstract_syntax) for context in request.contexts):
             self.recorder.not_mirrored(ASSOCIATION)
             return None
-        # Without chance: of a share of a quarter, each fourth.
+        # Not at random: with a share of a quarter, every fourth.
         self._owed += self._settings.share
         if self._owed < 1.0:
             return None
@@ -162,7 +162,7 @@ class Shadow:
         return mirror
 
     def _line(self, request: AssociateRequest, origin: Origin) -> Line | None:
-        """Its line of the spool, where there is one, and it may store."""
+        """The line of the spool for an association that may store; None without a spool."""
         if self.spool is None or not self.spool.is_open or self._sides is None:
             return None
         if not any(self._is_mirrored(STORE, context.abstract_syntax) for context in request.contexts):
@@ -171,7 +171,7 @@ class Shadow:
         return self.spool.line(About("dimse", to, request.called_ae_title, request.calling_ae_title, origin))
 
     async def run(self) -> None:
-        """Save the counts, and send what waits, for ever."""
+        """Save the counts, and send what waits in the spool, for ever."""
         work = [self._keeper.run()]
         await self.open()
         if self.spool is not None:
@@ -183,7 +183,7 @@ class Shadow:
             await end_tasks(*tasks)
 
     async def open(self) -> None:
-        """Open the spool, before the first association comes; the first time counts."""
+        """Open the spool before the first association; further calls do nothing."""
         spool = self.spool
         if spool is None or self._is_open:
             return
@@ -191,7 +191,7 @@ class Shadow:
         try:
             await spool.open()
         except Exception as error:
-            # Peers are served with a spool or without.
+            # Peers must be served even without a spool.
             logger.error("shadow failed", error=error)
 
     def _lost(self, entry: SpoolEntry) -> None:
@@ -211,7 +211,7 @@ class Shadow:
             await self._clock.sleep(_LOOK_SECONDS)
 
     async def _take_over(self, spool: ShadowSpool) -> None:
-        """What a process left that was alive when this one began, as the last one does of a rolling update."""
+        """Take over the spool of a process that still ran when this one began, as at the end of a rolling update."""
         leftovers = await spool.take_over()
         if leftovers is None:
             return
@@ -220,12 +220,12 @@ class Shadow:
             self.recorder.given_up(HALF_WRITTEN, "", "it was not whole when its door ended")
 
     async def drained(self) -> None:
-        """Return when what peers asked was compared, or after a while: nobody waits long for it."""
+        """Wait until all requests are compared, but not for long."""
         if tasks := [mirror.task for mirror in self._mirrors if mirror.task is not None]:
             await asyncio.wait(tasks, timeout=_DRAIN_SECONDS)
 
     async def close(self) -> None:
-        """Give up what is under way, and save the counts."""
+        """Give up what is in progress, and save the counts."""
         looks = self._looks.tasks if self._looks is not None else ()
         moves = self._moves.tasks if self._moves is not None else ()
         await end_tasks(*(mirror.task for mirror in self._mirrors), *looks, *moves)
@@ -246,7 +246,7 @@ class Shadow:
         return any(self._is_mirrored(operation, abstract_syntax) for operation in _CLASSES)
 
     def _is_mirrored(self, operation: str, abstract_syntax: str) -> bool:
-        """What has no effect but in the archive that is asked."""
+        """Whether an operation is mirrored: only those without an effect outside the archive are."""
         asks = self._settings.asks
         if operation == STORE:
             return "store" in asks and abstract_syntax in self._storage

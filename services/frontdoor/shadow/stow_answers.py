@@ -1,4 +1,4 @@
-"""What two web servers answer to one STOW-RS (PS3.18 10.5.3 and Annex I), and what differs. Pure."""
+"""The answers of two web servers to one STOW-RS request (PS3.18 10.5.3 and Annex I), and their differences. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gantry.services.frontdoor.shadow.web_answers import WebAnswer, is_data_set,
 
 STOW = "STOW-RS"
 ANSWERED = (200, 202, 409)
-"""Statuses with which a server has looked at the instances."""
+"""Statuses of a server that has processed the instances."""
 AWAY = (408, 425, 429, 500, 502, 503, 504)
-"""Statuses after which the same may be sent again."""
+"""Statuses after which the request may be repeated."""
 BUSY = (429, 502, 503, 504)
-"""Of them, those that are about the server, not about what was sent."""
+"""Those of them that are about the server, not about the request."""
 _REFERENCED, _FAILED, _OTHER_FAILURES = "00081199", "00081198", "0008119A"
 _INSTANCE, _REASON = "00081155", "00081197"
 
@@ -34,7 +34,7 @@ class StowAnswer:
     nameless: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """As it is written."""
+        """The JSON form for the spool."""
         return {
             "status": self.status,
             "stored": sorted(self.stored),
@@ -58,7 +58,7 @@ class StowAnswer:
 
 
 def read_stow(answer: WebAnswer) -> StowAnswer:
-    """An answer as JSON or XML; without a body none is stored or failed. Raises `NotUnderstood`."""
+    """Read an answer in JSON or XML; without a body no instance is stored or failed. Raises `NotUnderstood`."""
     if answer.status not in ANSWERED:
         return StowAnswer(answer.status)
     body = plain_body(answer)
@@ -69,7 +69,7 @@ def read_stow(answer: WebAnswer) -> StowAnswer:
     except (ValueError, RecursionError, GantryError):
         raise NotUnderstood("an answer to STOW-RS that is neither JSON nor XML") from None
     if isinstance(document, list) and len(document) == 1:
-        document = document[0]  # as servers of the first edition of the standard answer
+        document = document[0]  # servers after the first edition of the standard answer like this
     if not isinstance(document, dict) or not is_data_set(document):
         raise NotUnderstood("an answer to STOW-RS that is no data set")
     failed = {_first(item, _INSTANCE): _reason(item) for item in _items(document, _FAILED)}
@@ -80,7 +80,7 @@ def read_stow(answer: WebAnswer) -> StowAnswer:
 
 
 def compare_stow(gantry: StowAnswer, other: StowAnswer) -> list[AnswerDifference]:
-    """What differs: the status, which instances are stored, and why others failed."""
+    """The differences: the status, which instances are stored, and why others failed."""
     differences: list[AnswerDifference] = []
     if gantry.status != other.status:
         differences.append(AnswerDifference(DifferenceKind.STATUS, 1, f"Gantry {gantry.status}, other {other.status}"))

@@ -1,4 +1,4 @@
-"""Counts of comparisons: of one day at one process of the door, of many together, and what they say of the switch.
+"""Counts of comparisons: of one day at one process of the door, of many together, and the verdict on the switch.
 
 Pure: time is an argument.
 """
@@ -15,18 +15,18 @@ from typing import Any
 from gantry.common.amounts import counted
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Seconds: upper ends of the classes in which answer times are counted; the last class is open."""
+"""Upper ends of the classes of answer times, in seconds; the last class is open."""
 SIDES = ("gantry", "other")
 MOST_EXAMPLES = 20
-"""Of one operation and kind, kept for a day."""
+"""Examples of one operation and kind that are kept for a day."""
 WEEKS_DAYS = 14
-"""Days with traffic that the words ask for before they find nothing against the switch."""
+"""Days with traffic that a verdict in favour of the switch needs."""
 _MUCH_GIVEN_UP = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One difference to look into. `at` in microseconds since the epoch."""
+    """One difference to examine. `at` is in microseconds since the epoch."""
 
     at: int
     operation: str
@@ -38,7 +38,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What was in the spool of one process of the door (`door`) at a time; times in microseconds since the epoch."""
+    """The content of the spool of one process of the door (`door`) at a time; times in microseconds since the epoch."""
 
     door: str
     at: int
@@ -49,9 +49,9 @@ class Waiting:
 
 @dataclass(slots=True)
 class ComparisonTally:
-    """What was compared. `waiting` has what waits in each spool, by door, and `taken_over` the doors whose spools
-    others took over. `differences` counts answers by operation and kind, `seconds` has for each operation and side
-    how many answers fell into each class of `BOUNDS`."""
+    """The counts of comparisons. `waiting` is the content of each spool, by door, and `taken_over` names the doors
+    whose spools others took over. `differences` counts answers by operation and kind; `seconds` counts, for each
+    operation and side, the answers in each class of `BOUNDS`."""
 
     first: int = 0
     last: int = 0
@@ -67,18 +67,18 @@ class ComparisonTally:
     taken_over: set[str] = field(default_factory=set)
 
     def add_time(self, at: int, day: str) -> None:
-        """Something was counted, at microseconds since the epoch, on a day as `2026-11-29`."""
+        """Record that something was counted, at microseconds since the epoch, on a day as `2026-11-29`."""
         self.first = self.first or at
         self.last = max(self.last, at)
         self.days.add(day)
 
     def add_seconds(self, operation: str, side: str, seconds: float) -> None:
-        """An answer of one side took so long."""
+        """Count the time of an answer of one side."""
         classes = self.seconds.setdefault((operation, side), [0] * (len(BOUNDS) + 1))
         classes[bisect_left(BOUNDS, seconds)] += 1
 
     def example(self, example: Example) -> None:
-        """Keep it, unless there are enough of its kind."""
+        """Keep an example, unless there are enough of its kind."""
         kind = example.operation, example.kind
         if sum(1 for example in self.examples if (example.operation, example.kind) == kind) < MOST_EXAMPLES:
             self.examples.append(example)
@@ -90,7 +90,7 @@ class ComparisonTally:
 
     @property
     def waits(self) -> Waiting:
-        """What waits in all spools together, as it was last told."""
+        """The content of all spools together, as last reported."""
         queues = [queue for door, queue in self.waiting.items() if door not in self.taken_over]
         return Waiting(
             "",
@@ -106,8 +106,8 @@ class ComparisonTally:
         return sorted(self.same.keys() | self.different.keys())
 
     def quantile(self, operation: str, side: str, share: float) -> float | None:
-        """Within so many seconds this share was answered: the upper end of its class; None without an answer, infinite
-        beyond the last bound."""
+        """The seconds within which this share of requests was answered, as the upper end of its class; None without an
+        answer, infinite beyond the last bound."""
         classes = self.seconds.get((operation, side), [])
         wanted, so_far = share * sum(classes), 0
         for number, count in enumerate(classes):
@@ -119,7 +119,7 @@ class ComparisonTally:
     # ---- as it is saved
 
     def to_json(self) -> bytes:
-        """As it is saved."""
+        """The saved form."""
         return json.dumps(
             {
                 "version": 1,
@@ -146,7 +146,7 @@ class ComparisonTally:
 
     @staticmethod
     def from_json(data: bytes) -> ComparisonTally:
-        """Raises `ValueError` of what is none, or of a later version."""
+        """Raises `ValueError` for invalid data, or data of a later version."""
         try:
             saved: Mapping[str, Any] = json.loads(data)
             if saved["version"] != 1:
@@ -171,7 +171,7 @@ class ComparisonTally:
                     Example(at, operation, kind, calling, words, tuple(uids))
                     for at, operation, kind, calling, words, uids in saved["examples"]
                 ],
-                # Counts of a release before the spool have neither.
+                # Counts from releases before the spool have neither.
                 waiting={
                     str(door): Waiting(str(door), int(at), int(objects), int(count), int(oldest))
                     for door, at, objects, count, oldest in saved.get("waiting", [])
@@ -183,7 +183,7 @@ class ComparisonTally:
 
 
 def added_up(tallies: Iterable[ComparisonTally]) -> ComparisonTally:
-    """All of them together; of the examples the newest."""
+    """The sum of tallies, with the newest examples."""
     whole = ComparisonTally()
     examples: list[Example] = []
     for tally in tallies:
@@ -212,7 +212,7 @@ def added_up(tallies: Iterable[ComparisonTally]) -> ComparisonTally:
 
 
 def verdict(tally: ComparisonTally) -> list[str]:
-    """What the counts say of the switch, in sentences; the first one is the sum, the last one the verdict."""
+    """The verdict on the switch, in sentences; the first one is the sum, the last one the verdict."""
     given_up = tally.given_up.total()
     if not tally.compared:
         return [
@@ -237,7 +237,7 @@ def verdict(tally: ComparisonTally) -> list[str]:
         against.append(f"there was traffic on {counted(len(tally.days), 'day')}, not on {WEEKS_DAYS} yet")
     if against:
         return [*lines, f"Before the switch, look into this: {'; '.join(against)}."]
-    return [*lines, "Nothing that was compared speaks against the switch."]
+    return [*lines, "The comparisons show nothing against the switch."]
 
 
 def _percent(part: int, whole: int) -> str:

@@ -1,4 +1,4 @@
-"""DICOMweb in shadow mode: what a caller reads is read from the other archive, too, once the caller has it all."""
+"""DICOMweb in shadow mode: a request that reads is repeated at the other archive after the caller has the answer."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from gantry.services.frontdoor.shadow.web_answers import SEARCH, WebAnswer, comp
 
 logger = get_logger("shadow")
 Again = Callable[[], Awaitable[aiohttp.ClientResponse]]
-"""Asks Gantry the same once more."""
+"""Repeats the request at Gantry."""
 CALLING = "HTTP"
 _CHUNK = 1 << 18
 
 
 class WebMirror:
-    """One request. Its methods never raise and never wait: the caller must not notice."""
+    """The mirror of one request. Its methods never raise and never wait, so that the caller is not affected."""
 
     def __init__(
         self, shadow: WebShadow, operation: str, target: str, accept: str, again: Again, room: Room, begun: float
@@ -70,7 +70,7 @@ class WebMirror:
             self.room.give(self.room.used)
 
     def ended(self, *, whole: bool) -> None:
-        """The caller has it all, or Gantry or he broke off: `whole` is False."""
+        """The answer has ended; `whole` is False if Gantry or the caller broke it off."""
         with unnoticed():
             self._ended(whole)
 
@@ -104,16 +104,15 @@ class WebShadow:
         self.clock = clock
         self._owed = 0.0
         self._asking = 0
-        """Requests of which the first answer is still to come or to be compared: who waits for a second look is none
-        of them."""
+        """Requests that wait for the first answer or its comparison, not those that wait for a second look."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
     def mirror(
         self, method: str, match: Match, target: str, headers: Mapping[str, str], again: Again, begun: float
     ) -> WebMirror | None:
-        """The mirror of a request whose answer begins, None where it is not mirrored. `target` is its path with its
-        query, `begun` when it came. Never raises."""
+        """The mirror of a request whose answer begins; None if it is not mirrored. `target` is its path with its query,
+        `begun` when it arrived. Never raises."""
         with unnoticed():
             return self._mirror(method, match, target, headers, again, begun)
         return None
@@ -138,18 +137,18 @@ class WebShadow:
         return WebMirror(self, operation, target.removeprefix(BASE), headers.get("Accept", ""), again, room, begun)
 
     def gave_up(self, mirror: WebMirror, why: str) -> None:
-        """A request is not compared."""
+        """Record that a request is not compared."""
         self._recorder.given_up(why, CALLING, mirror.operation)
 
     def ask(self, mirror: WebMirror) -> None:
-        """Ask the other archive, and compare, in a task."""
+        """Repeat the request at the other archive, and compare, in a task."""
         self._asking += 1
         task = asyncio.get_running_loop().create_task(self._compare(mirror))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Give up what is in progress."""
         await end_tasks(*self._tasks)
         session, self._session = self._session, None
         if session is not None:
@@ -188,7 +187,7 @@ class WebShadow:
                 self._recorder.given_up(why, CALLING, words)
 
     async def _first_look(self, mirror: WebMirror) -> tuple[list[AnswerDifference], dict[str, float], int]:
-        """What differs, how long both took, and the status of the other one."""
+        """The differences, the times of both, and the other archive's status."""
         assert mirror.answer is not None
         begun = self.clock.monotonic()
         other = await self._ask_other(mirror)
@@ -207,7 +206,7 @@ class WebShadow:
         return await in_turns(compare_web(mirror.operation, mirror.target, gantry, other, self._may_differ))
 
     async def _second_look(self, mirror: WebMirror) -> list[AnswerDifference]:
-        """Both once more, side by side, after the grace. Raises as a first one does."""
+        """Repeat the request at both archives at the same time, after a delay. Raises like the first look."""
         await self.clock.sleep(self._settings.again_after)
         gantry, other = await gather_both(self._gantry(mirror), self._ask_other(mirror))
         return await self._differences(mirror, gantry, other)
@@ -234,17 +233,17 @@ class WebShadow:
             raise NotUnderstood(f"door.shadow.token_file cannot be read: {error.strerror}") from error
 
     def session(self) -> aiohttp.ClientSession:
-        """The connections to it."""
+        """The HTTP session with the other archive."""
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout)
-            # No cookies and no proxies of the environment: questions go to this server alone.
+            # No cookies, and no proxies from the environment: requests go only to this server.
             self._session = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=timeout
             )
         return self._session
 
     async def whole(self, response: aiohttp.ClientResponse, room: Room) -> WebAnswer:
-        """A whole answer, while there is room. Raises `TooLong`."""
+        """Read a whole answer, while there is room. Raises `TooLong`."""
         body = bytearray()
         async for chunk in response.content.iter_chunked(_CHUNK):
             if not room.take(len(chunk)):
@@ -256,7 +255,7 @@ class WebShadow:
 
 @contextmanager
 def unnoticed() -> Iterator[None]:
-    """Nothing in here can fail what a caller gets."""
+    """Logs all errors of the block, so that they do not affect the caller's answer."""
     try:
         yield
     except Exception as error:
@@ -264,4 +263,4 @@ def unnoticed() -> Iterator[None]:
 
 
 class TooLong(Exception):
-    """An answer that has no room."""
+    """An answer for which there is no room."""

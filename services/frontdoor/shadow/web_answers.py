@@ -1,7 +1,7 @@
-"""What differs between the answers of two DICOMweb servers. Pure.
+"""Finds the differences between the answers of two DICOMweb servers. Pure.
 
-Bodies are read as what they are: matches of a search and metadata by their attributes, instances by the digest of their
-data sets, without file meta information, and frames by their bytes.
+Matches of a search and metadata are compared by their attributes, instances by the digest of their data sets, without
+file meta information, and frames by their bytes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class WebAnswer:
 def compare_web(
     operation: str, target: str, gantry: WebAnswer, other: WebAnswer, may_differ: Collection[str]
 ) -> Steps[list[AnswerDifference]]:
-    """What differs; `target` is the path below the base, with its query. Raises `NotUnderstood`."""
+    """The differences; `target` is the path below the base, with its query. Raises `NotUnderstood`."""
     statuses = [200 if answer.status == _NO_MATCH else answer.status for answer in (gantry, other)]
     if statuses[0] != statuses[1]:
         return [AnswerDifference(DifferenceKind.STATUS, 1, f"Gantry {gantry.status}, other {other.status}")]
@@ -78,9 +78,9 @@ def _attributes(answer: WebAnswer) -> list[Attributes]:
     try:
         data_sets = json.loads(body)
     except (ValueError, RecursionError):
-        raise NotUnderstood("an answer that is no JSON") from None
+        raise NotUnderstood("an answer that is not JSON") from None
     if not isinstance(data_sets, list) or not all(is_data_set(data_set) for data_set in data_sets):
-        raise NotUnderstood("an answer that is no list of data sets")
+        raise NotUnderstood("an answer that is not a list of data sets")
     return data_sets
 
 
@@ -109,7 +109,7 @@ def _key(target: str) -> str:
 
 
 def _requested_tags(target: str, mine: list[Attributes], theirs: list[Attributes]) -> frozenset[str]:
-    """What is named in the question, and what both answer beside it: what only one of them adds is its own affair."""
+    """The attributes named in the query, and others that both return; an addition of only one archive is ignored."""
     both = {tag for match in mine for tag in match} & {tag for match in theirs for tag in match}
     named: set[str] = set()
     for name, value in parse_qsl(target.partition("?")[2]):
@@ -152,7 +152,7 @@ def _compare_frames(gantry: WebAnswer, other: WebAnswer) -> Steps[list[AnswerDif
 
 
 def _parts(answer: WebAnswer) -> Iterator[bytearray | bytes | None]:
-    """The contents of the parts; None after a piece that ends none."""
+    """The contents of the parts; None after each piece of the body that does not end a part."""
     body = plain_body(answer)
     kind = _parameters(answer.content_type)
     boundary = kind.get_param("boundary")
@@ -180,7 +180,7 @@ def _parameters(content_type: str) -> Message:
 
 
 def plain_body(answer: WebAnswer) -> bytes:
-    """Without its coding. Raises `HttpProblem` of what is none."""
+    """The body without its content coding. Raises `HttpProblem` for an invalid one."""
     if not answer.is_gzip:
         return answer.body
     gunzip = Gunzip()
@@ -190,8 +190,8 @@ def plain_body(answer: WebAnswer) -> bytes:
 
 
 def operation_of(resource: str, *, count: bool, headers: Mapping[str, str]) -> str:
-    """What a request is called here, "" for one that is not asked twice: conditional ones, parts of an answer, and
-    those for what an archive makes as it likes (pictures, bulk data by a URL of its own, counts)."""
+    """The name of the operation, "" for requests that are not mirrored: conditional and range requests, and requests
+    for results that archives make in their own way (pictures, bulk data by its URL, counts)."""
     if count or any(name.lower() in ("range", "if-none-match", "if-modified-since", "if-match") for name in headers):
         return ""
     return _OPERATIONS.get(resource, "")

@@ -1,7 +1,7 @@
-"""STOW-RS in shadow mode: what a caller stores is stored in the other archive, too, once Gantry has answered it.
+"""STOW-RS in shadow mode: a request that stores is repeated at the other archive after Gantry has answered it.
 
-The body waits in memory, or in the spool, until there is an answer: what Gantry does not let somebody do is not done in
-the other archive with the door's own token.
+The body waits in memory, or in the spool, until there is an answer: a request that Gantry forbids must not be repeated
+at the other archive with the door's own token.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from gantry.services.frontdoor.shadow.web_answers import WebAnswer
 logger = get_logger("shadow")
 _PIECE = 1 << 18
 _MOST_ANSWER = 1 << 20
-"""Bytes of an answer that are held whether there is room or not, where the body is in the spool."""
+"""Bytes of an answer that are held even without room, if the body is in the spool."""
 _COPIED = ("Content-Type", "Content-Encoding")
 
 
 @dataclass(frozen=True, slots=True)
 class StowHead:
-    """What stands beside the body of a request: its path below the base, its headers, and what Gantry answered."""
+    """The head of a request: its path below the base, its headers, and Gantry's answer."""
 
     target: str
     headers: Mapping[str, str]
@@ -53,7 +53,7 @@ class StowHead:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """As it is written."""
+        """The JSON form for the spool."""
         return {**asdict(self), "answer": self.answer.to_json()}
 
     @staticmethod
@@ -69,19 +69,19 @@ class StowHead:
 
 
 class _Body(Protocol):
-    """A body to be read."""
+    """A readable body."""
 
     async def readinto(self, buffers: list[memoryview]) -> int:
-        """Fill the buffers. The number of bytes, 0 at the end."""
+        """Fill the buffers. Returns the number of bytes, 0 at the end."""
 
 
 class WebStore:
-    """One request. Its methods never raise and never wait: the caller must not notice."""
+    """The mirror of one request. Its methods never raise and never wait, so that the caller is not affected."""
 
     def __init__(
         self, stores: WebStores, target: str, headers: Mapping[str, str], room: Room, begun: float, *, put_off: bool
     ) -> None:
-        """`put_off`: nothing of it is held in memory."""
+        """`put_off`: nothing is held in memory, the body goes to the spool."""
         self._stores = stores
         self.target = target
         self.headers = {name: headers[name] for name in _COPIED if name in headers}
@@ -103,7 +103,7 @@ class WebStore:
             self._hold_request_bytes(data)
 
     def end_request(self) -> None:
-        """The request's body is whole."""
+        """The request's body is complete."""
         self._is_whole = True
 
     def _hold_request_bytes(self, data: bytes) -> None:
@@ -121,7 +121,7 @@ class WebStore:
             self.give_back()
 
     def spill(self) -> bool:
-        """Whether what was held is in the spool now, or on its way."""
+        """Move the held bytes to the spool; False if that is not possible."""
         self.line, self.entry = self._stores.begin()
         if self.entry is None:
             return False
@@ -129,7 +129,7 @@ class WebStore:
         return not held or self.entry.write(held, self.room)
 
     def give_back(self) -> None:
-        """Nothing of the body is held any more."""
+        """Release the room of the body."""
         self.room.give(len(self.body))
         self.body = bytearray()
 
@@ -144,7 +144,7 @@ class WebStore:
         with unnoticed():
             if self._why:
                 return
-            # A body that is safe in the spool is not given up for the few bytes of its answer.
+            # A body that is in the spool is not given up because its short answer has no room.
             if self.entry is not None and len(self._answer) + len(data) <= _MOST_ANSWER:
                 self._answer += data
             elif self.room.take(len(data)):
@@ -154,7 +154,7 @@ class WebStore:
                 self._why = TOO_LONG
 
     def ended(self, *, whole: bool) -> None:
-        """The caller has it all, or somebody broke off: `whole` is False. The first time counts."""
+        """The answer has ended; `whole` is False if it was broken off. Only the first call counts."""
         if not self._has_ended:
             self._has_ended = True
             with unnoticed():
@@ -181,7 +181,7 @@ class WebStore:
 
 
 class WebStores:
-    """Stores in the other archive. A `Sender` of the spool, too."""
+    """Stores in the other archive; also a `Sender` of the spool."""
 
     def __init__(
         self, web: WebShadow, settings: ShadowSettings, room: Room, recorder: Recorder, spool: ShadowSpool | None
@@ -195,8 +195,8 @@ class WebStores:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def mirror(self, target: str, headers: Mapping[str, str], begun: float) -> WebStore | None:
-        """The mirror of a request that begins, None where it is not mirrored. `target` is its path below the base.
-        Never raises."""
+        """The mirror of a new request; None if it is not mirrored. `target` is its path below the base. Never
+        raises."""
         with unnoticed():
             return self._mirror(target, headers, begun)
         return None
@@ -219,38 +219,38 @@ class WebStores:
         return WebStore(self, target, headers, room, begun, put_off=busy)
 
     async def close(self) -> None:
-        """End what is under way; with a spool it goes there."""
+        """End what is in progress; with a spool it goes there."""
         await end_tasks(*self._tasks)
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Seconds of a monotonic clock."""
         return self._web.clock.monotonic()
 
     @property
     def why_not(self) -> str:
-        """Why what has no room in memory has none anywhere."""
+        """The reason if a body has room neither in memory nor in a spool."""
         return TOO_LONG if self._spool is None or not self._spool.is_open else SPOOL_FULL
 
     def begin(self) -> tuple[Line | None, SpoolEntry | None]:
-        """A place in the spool, where there is one."""
+        """Begin an object in the spool; (None, None) without a spool."""
         if self._spool is None or not self._spool.is_open:
             return None, None
         line = self._spool.line(About("http", "other"))
         return line, line.begin(0)
 
     def gave_up(self, store: WebStore, why: str) -> None:
-        """A request is not sent, nor compared."""
+        """Record that a request is neither sent nor compared."""
         self._drop(store, why)
         if store.entry is None or not store.entry.is_told:
             self._recorder.given_up(why, CALLING, STOW)
 
     def passed_over(self, store: WebStore) -> None:
-        """Gantry does not take it from this caller, or not now: nor does the other archive get it."""
+        """Gantry refused the request, for this caller or for now, so it is not sent to the other archive."""
         self._drop(store, "not_mirrored")
         self._recorder.not_mirrored(STOW)
 
     def take(self, store: WebStore, head: StowHead) -> None:
-        """Send it, in a task, or later."""
+        """Send a request, in a task now, or later from the spool."""
         if store.entry is not None and store.line is not None:
             store.entry.finish(head.to_json())
             store.line.end()
@@ -298,7 +298,7 @@ class WebStores:
             self._recorder.given_up(why, CALLING, words)
 
     async def send(self, line: Line) -> None:
-        """Send a request of the spool. Raises `Away` where it is to be tried again later."""
+        """Send a request of the spool. Raises `Away` if it is to be tried again later."""
         entry = line.head()
         if entry is None or self._spool is None:
             return
@@ -323,14 +323,14 @@ class WebStores:
                 self._recorder.given_up(away.reason, CALLING, str(away))
             raise
         except (NotUnderstood, GantryError, HttpProblem) as error:
-            entry.drop("unreadable")  # it was taken, but who knows how
+            entry.drop("unreadable")  # it was accepted, but the result is unknown
             self._recorder.given_up("unreadable", CALLING, str(error))
         finally:
             room.close()
             await source.close()
 
     async def _sent(self, head: StowHead, body: _Body, length: int, room: Room) -> None:
-        """Send, and compare. Raises `Away`, and what is raised of an answer that cannot be read."""
+        """Send, and compare. Raises `Away`, and the errors of an answer that cannot be read."""
         url = URL(self._settings.url_of(head.target), encoded=True)
         fields = {"Accept": "application/dicom+json", "Content-Length": str(length), **head.headers}
         try:
@@ -363,7 +363,7 @@ class WebStores:
             raise NotUnderstood("an answer that is too long") from None
         self._recorder.reached(True)
         if answer.status in AWAY:
-            # A gateway before it, or its own gate, speaks for all that waits; no object uses up its tries by that.
+            # The status comes from the server or its gateway and concerns all that waits: it does not count as a try.
             raise Away(f"status {answer.status}", everywhere=answer.status in BUSY, reason="rejected")
         took = {"gantry": head.seconds, "other": self.monotonic() - started}
         self._recorder.compared(STOW, CALLING, compare_stow(head.answer, read_stow(answer)), took)

@@ -1,8 +1,8 @@
-"""What differs between two answers to a question to the worklist (PS3.4 K.4.1.1.3.1). Pure.
+"""Finds the differences between two answers to a worklist query (PS3.4 K.4.1.1.3.1). Pure.
 
-A match is one scheduled procedure step; its sequence has one item, whose attributes are compared as if they stood
-beside the others. Two archives' matches are the same step when their Scheduled Procedure Step IDs are, and their Study
-Instance UIDs, or where not all of them have one, their Accession Numbers.
+A match is one scheduled procedure step; its sequence has one item, whose attributes are compared like those outside it.
+Matches of two archives are the same step if they have the same Scheduled Procedure Step ID and the same Study Instance
+UID; if a match has no Study Instance UID, the Accession Number is used instead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STEP_ID, _STUDY, _ACCESSION = "00400009", "0020000D", "00080050"
 def compare_worklists(
     question: Attributes, gantry: FindAnswer, other: FindAnswer, may_differ: Collection[str]
 ) -> Steps[list[AnswerDifference]]:
-    """Two answers to a question to the worklist, by what was asked for, also within sequences. Raises
+    """Compare two answers to a worklist query by the requested attributes, also within sequences. Raises
     `NotUnderstood`."""
     keys = dict(_flat(question))
     whole = _STEPS in question and not any(_items(question))
@@ -34,7 +34,7 @@ def compare_worklists(
     for answer in (gantry, other):
         side: list[Attributes] = []
         for match in answer.matches:
-            if whole:  # a sequence without a key asks for all of it
+            if whole:  # a sequence without keys requests all of its attributes
                 keys.update({tag: {} for item in _items(match) for tag in item})
             side.append(_flat(match))
             yield
@@ -47,7 +47,7 @@ def compare_worklists(
 
 
 def _key(matches: Iterable[Attributes]) -> tuple[str, ...]:
-    """The attributes by which steps are told apart."""
+    """The attributes that identify a step."""
     matches = list(matches)
     tags = [_STEP_ID] if _all_have(matches, _STEP_ID) else []
     tags += [next((tag for tag in (_STUDY, _ACCESSION) if _all_have(matches, tag)), "")]
@@ -59,7 +59,7 @@ def _all_have(matches: list[Attributes], tag: str) -> bool:
 
 
 def _flat(attributes: Attributes) -> Attributes:
-    """The attributes of its step beside the others."""
+    """The attributes of a match, with those of its step at the same level."""
     steps = _items(attributes)
     if len(steps) != 1:
         return attributes
@@ -72,7 +72,7 @@ def _items(attributes: Attributes) -> list[Mapping[str, Any]]:
 
 
 def _requested_attributes(match: Mapping[str, Any], keys: Mapping[str, Any], may_differ: Collection[str]) -> Attributes:
-    """Of a match, what was asked for. An item without attributes asks for all."""
+    """The requested attributes of a match. An item without attributes requests all."""
     attributes: dict[str, Any] = {}
     for tag, attribute in match.items():
         if tag not in keys or tag in may_differ:

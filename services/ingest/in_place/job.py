@@ -69,12 +69,12 @@ class InPlaceJob:
             for name, value in (("source", source), ("target", target), ("run", "0")):
                 self._db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
                 if name != "run" and (fact := self._fact(name)) != value:
-                    reason = f"it is of an import with the {name} {fact}; name another file with --job"
+                    reason = f"it belongs to an import with the {name} {fact}; name another file with --job"
                     raise ConfigError(str(path), None, reason)
             self._run = int(self._fact("run")) + 1
             self._db.execute("UPDATE facts SET value = ? WHERE name = 'run'", (str(self._run),))
         except sqlite3.DatabaseError as error:
-            raise ConfigError(str(path), None, f"it is no job file: {error}") from None
+            raise ConfigError(str(path), None, f"it is not a job file: {error}") from None
 
     def close(self) -> None:
         self._db.close()

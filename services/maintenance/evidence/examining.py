@@ -84,7 +84,7 @@ class Examination:
             progress(done)
         for noted in self._noted:
             if noted not in digests:
-                done.find(noted, "no statement has this digest any more: the newest ones were removed, or changed")
+                done.find(noted, "no statement has this digest: the newest ones were removed, or changed")
         for root in ROOTS:
             async for key, receipt in keys(self._objects, root, self._partition, 0, now_ms):
                 if key in named:
@@ -92,14 +92,14 @@ class Examination:
                 if receipt.milliseconds > until:
                     done.waiting += 1
                 else:
-                    done.find(key, "it is older than the newest statement, and in none: it was added later")
+                    done.find(key, "it is older than the newest statement, but in no statement: it was added later")
         return done
 
     async def _read(self, key: str, done: Examined) -> SignedStatement | None:
         try:
             signed = read(await read_whole(self._objects, key), self._public)
         except Corrupt as error:
-            done.find(key, f"the statement does not count: {error}")
+            done.find(key, f"the statement is not valid: {error}")
             return None
         except NotFound:
             done.find(key, "the statement was removed while it was read")
@@ -112,7 +112,7 @@ class Examination:
     def _follow(self, key: str, signed: SignedStatement, digests: set[str], done: Examined) -> None:
         previous, number = signed.statement.previous, signed.statement.number
         if (previous == "") != (number == 1) or (previous and previous not in digests):
-            done.find(key, f"the statement before it, number {number - 1}, is not there")
+            done.find(key, f"the previous statement, number {number - 1}, is missing")
 
     async def _compare(self, segment: StatedSegment, done: Examined) -> None:
         done.segments += 1

@@ -1,4 +1,4 @@
-"""The witness: every hour a signed statement about what was sealed since the last one.
+"""The witness: every hour it makes a signed statement about the segments sealed since the last one.
 
     evidence/PARTITION/TTTTTTT/RECEIPT.json    a statement, named by when it was made
 
@@ -75,8 +75,9 @@ class Witness:
         await self.passes.run(every, self.state)
 
     async def state(self, run: Witnessed | None = None) -> list[SignedStatement]:
-        """State everything that is sealed, settled, and in no statement yet. Raises `DependencyUnavailable`, and
-        `Corrupt` if the newest statement is not ours: then nothing is stated until an operator has examined it."""
+        """Make statements of all segments that are durable and in no statement yet. Raises `DependencyUnavailable`, and
+        `Corrupt` if the newest statement is not ours: then there are no statements until an operator has examined
+        it."""
         run = self.passes.begun(run)
         made = []
         while statement := await self._next():
@@ -104,7 +105,7 @@ class Witness:
         segments = [segment async for segment in self._digests([key for _, key in candidates[:_MOST]])]
         if not segments:
             return None
-        # Statements lie in the order in which they follow each other, whatever a clock does.
+        # The keys of statements keep their order, whatever the clock does.
         at = max(now, last.statement.at + 1000) if last is not None else now
         statement = Statement(
             number=last.statement.number + 1 if last is not None else 1,
@@ -132,7 +133,7 @@ class Witness:
             yield await asyncio.to_thread(stated, key, content)
 
     async def _newest(self) -> list[SignedStatement]:
-        """The newest statement, last, and those before it that may name segments young enough to have come late."""
+        """The newest statement, last, and those before it that may name segments that became durable late."""
         statements: list[SignedStatement] = []
         for key in reversed([key async for key in statement_keys(self._objects, self._partition)]):
             signed = read(await read_whole(self._objects, key), self._keys)

@@ -1,6 +1,6 @@
-"""Studies move between object stores, by rules.
+"""Moves studies between object stores, by rules.
 
-What belongs here: which studies move and where to (`planning`), the copy of one object and the proof that it is whole
+What belongs here: which studies move and where to (`planning`), the copy of one object and its verification
 (`copying`), the order of effects of a move (`relocating`), the copies that objects leave (`leftovers`), and the passes
 over all of it (`tiering`). What does not: which rule decides (`gantry.common.lifecycle.tiers`), and reading objects
 from their stores (`gantry.common.runtime.tiered`).

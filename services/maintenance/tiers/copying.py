@@ -67,7 +67,7 @@ class TierCopier:
     async def bring(self, planned: PlannedObject, to: str) -> int:
         """Ensure that an intact copy of an object is in the store `to`. Returns its length. An existing copy is read
         again, and rewritten if it is not intact. Raises `Corrupt` if the object differs from what was acknowledged or
-        written, `NotFound` if it does not exist (any more), `DependencyUnavailable`."""
+        written, `NotFound` if it does not exist, `DependencyUnavailable`."""
         places = await self._tiers.where(planned.key)
         source = next((name for name in places if name != to), None)
         if source is None and to not in places:
@@ -85,7 +85,7 @@ class TierCopier:
                 return known.length
         written = await self._copy(planned, origin, target, offset)
         if await print_of(target, planned.key, offset, self._pace) != written:
-            raise Corrupt("a copy that was written is not read back as it was")
+            raise Corrupt("a written copy has other bytes when it is read back")
         await reach(FailPoint.AFTER_COPY)
         try:
             await origin.stat(planned.key)
@@ -107,5 +107,5 @@ class TierCopier:
 
     def _fitting(self, planned: PlannedObject, read: Print) -> Print:
         if read.data_set != planned.digest:
-            raise Corrupt("an object is not what was acknowledged")
+            raise Corrupt("an object differs from what was acknowledged")
         return read

@@ -1,4 +1,4 @@
-"""The old copies of moved objects: removed when the grace time is over, after both copies were read again and are the
+"""Removes the old copies of moved objects when the grace time is over, after both copies were read again and are the
 same."""
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class StoreContents:
     unequal: int = 0
 
     def count(self, copies: dict[str, BlobStat]) -> None:
-        """Take an object in."""
+        """Count an object."""
         for store, stat in copies.items():
             self.objects[store] = self.objects.get(store, 0) + 1
             self.bytes[store] = self.bytes.get(store, 0) + stat.size
 
 
 class Leftovers:
-    """Looks through all stores of one archive."""
+    """Examines all stores of one archive."""
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ class PlannedObject:
 
 @dataclass(frozen=True, slots=True)
 class StudyMove:
-    """Objects of one study that are to be moved; a large study comes in several."""
+    """Objects of one study that are to be moved; a large study has several of these."""
 
     study: str
     tier: Tier

@@ -57,9 +57,9 @@ class Relocator:
         self._partition = partition
 
     async def relocate(self, move: StudyMove) -> tuple[int, int]:
-        """Move objects of a study. Returns how many were moved, and their bytes. Lost or damaged ones stay, and are
-        reported. Raises `DependencyUnavailable`: published objects are moved by then; the rest is copied, and only
-        compared when it is planned again."""
+        """Move objects of a study. Returns how many were moved, and their bytes. Lost or damaged objects stay, and are
+        reported. Raises `DependencyUnavailable`: by then, objects whose move was published are moved; the rest is
+        copied, and only compared when it is planned again."""
         if move.tier.store != HOT:
             await self._tiers.mark(move.tier.store, needed=True)
         turns, moved = asyncio.Semaphore(_AT_ONCE), list[tuple[PlannedObject, int]]()

@@ -91,8 +91,8 @@ class Tiering:
         await self.passes.run(every, self.move)
 
     async def move(self, state: Tiered | None = None, progress: Callable[[Tiered], None] = lambda _: None) -> Tiered:
-        """A whole pass. Raises `DependencyUnavailable`, also if the indexers are behind: an event that they have not
-        read may be a move."""
+        """Make a whole pass. Raises `DependencyUnavailable`, also if the indexers are behind: an event that they have
+        not read may be a move."""
         state = self.passes.begun(state)
         await self._followed()
         async for move in self.planner.moves():

@@ -67,7 +67,7 @@ def test_peer_is_added_listed_and_removed(config: Path) -> None:
     [
         (["add", "CT1"], "`host` or `from` is needed"),
         (["add", "A" * 17, "--host", "10.0.0.1"], "not an AE title"),
-        (["add", "CT1", "--host", "ct.example.org"], "`from` must say"),
+        (["add", "CT1", "--host", "ct.example.org"], "`from` must list"),
         (["remove", "CT1"], "no peer has the AE title CT1"),
     ],
 )

@@ -54,12 +54,12 @@ def gantry_ae(*arguments: str) -> Result:
 @pytest.mark.parametrize(
     ("path", "code", "words"),
     [
-        ("text", 3, "none of a Gantry archive"),
-        ("list", 3, "none of a Gantry archive"),
-        ("other", 3, "none of a Gantry archive"),
+        ("text", 3, "not from a Gantry archive"),
+        ("list", 3, "not from a Gantry archive"),
+        ("other", 3, "not from a Gantry archive"),
         ("page", 1, "no reason is given (502)"),
         ("denied", 1, "http.may_operate"),
-        ("redirect", 1, "sends on to another address"),
+        ("redirect", 1, "redirects to another address"),
     ],
 )
 def test_what_is_no_archive_is_said_and_gets_a_token_once(
@@ -97,7 +97,7 @@ def test_an_archive_that_does_not_answer_is_not_waited_for() -> None:
         (("add", "CT9"), 2, "`host` or `from` is needed"),
         (("add", "CT9", "192.0.2.9", "--set", "colour=red"), 2, "is not a field of a peer"),
         (("change", "CT9"), 2, "say what to change"),
-        (("list", "--url", "archive.example"), 3, "is no address of an archive"),
+        (("list", "--url", "archive.example"), 3, "is not the address of an archive"),
     ],
 )
 def test_what_is_wrong_with_a_command_is_said_before_anybody_is_asked(
@@ -112,5 +112,5 @@ def test_what_is_wrong_with_a_command_is_said_before_anybody_is_asked(
 def test_a_token_that_is_none_is_not_sent(stranger: str, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("one\ntwo\n")
     refused = gantry_ae("list", "--url", stranger, "--token-file", str(tmp_path / "token"))
-    assert (refused.exit_code, "holds no token" in refused.output) == (3, True), refused.output
+    assert (refused.exit_code, "does not hold a token" in refused.output) == (3, True), refused.output
     assert Stranger.tokens == []

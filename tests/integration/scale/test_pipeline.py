@@ -1,4 +1,4 @@
-"""A simulated cluster loses nothing, keeps up with what comes, and catches up after what failed."""
+"""A simulated cluster loses nothing, keeps up with arrivals, and catches up after failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The desk of corrections: what is written of a patient of whom there is no study yet, and who is confidential."""
+"""The desk of corrections: values of a patient without a study, and confidential patients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who asks."""
+"""The requester of a change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tests.support.leaks`: a name is noticed as a log writes it, and what else has a caret is none."""
+"""`tests.support.leaks`: names are found as a log writes them, but other texts with a caret are not."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Sends what waits in the spool, one line after the other, with growing waits while the archive is away."""
+"""Sends what waits in the spool, one line after the other, with growing pauses while the archive is away."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from gantry.services.frontdoor.shadow.spooling.spool import Line, ShadowSpool
 
 logger = get_logger("shadow")
 MOST_TRIES = 10
-"""Of one object that an archive does not take though it is there, and of a line that it rejects."""
+"""Attempts for an object or a line that a reachable archive refuses."""
 DELAYS = Delays(first=1.0, longest=60.0)
 _LOOK_SECONDS = 5.0
 
 
 class Away(Exception):
-    """To be tried again later: the line, or `everywhere` all of them."""
+    """The line is to be tried again later; with `everywhere`, all lines."""
 
     def __init__(self, words: str, *, everywhere: bool, reason: str = "") -> None:
-        """`reason` as it is counted where there is no later."""
+        """`reason` is the one that is counted if there is no further try."""
         super().__init__(words)
         self.everywhere = everywhere
         self.reason = reason
 
 
 class LineSender(Protocol):
-    """How lines of one kind are sent."""
+    """Sends lines of one kind."""
 
     async def send(self, line: Line) -> None:
-        """Send some of the line, in its order, and drop it there. Raises `Away`."""
+        """Send some objects of the line, in order, and drop them from it. Raises `Away`."""
 
 
 class CatchingUp:
-    """`run` is its task, one for each kind of lines."""
+    """Sends the spool; each kind of line has its own `run` task."""
 
     def __init__(
         self, spool: ShadowSpool, kind: str, sender: LineSender, recorder: Recorder, clock: Clock, delays: Delays
@@ -74,7 +74,7 @@ class CatchingUp:
                     logger.info("the spool waits", why=str(away), objects=self._spool.objects, seconds=round(wait, 1))
                 if away.everywhere:
                     failures += 1
-                    # Another line is first then: it may be this one that the archive cannot take.
+                    # Try another line next: the archive may refuse only this one.
                     self._spool.put_off(line, self._clock.monotonic() + wait)
                     await self._clock.sleep(wait)
                 else:

@@ -1,8 +1,8 @@
 """The files of the spool. All functions block: they are for a thread.
 
-FOLDER/OWNER/                 what one process of the door has there, with a lock as long as it lives; 0700
-FOLDER/OWNER/LINE/about       whose it is: one association, or one request
-FOLDER/OWNER/LINE/00000003    one object, whole; `.part` while it is written; 0600
+FOLDER/OWNER/                 the lines of one process of the door, locked while it runs; 0700
+FOLDER/OWNER/LINE/about       the origin of the line: one association, or one request
+FOLDER/OWNER/LINE/00000003    one complete object; `.part` while it is written; 0600
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
 
 @dataclass(slots=True)
 class FoundLine:
-    """A line that lay there: `entries` are number, bytes on disk and microseconds since the epoch of each object."""
+    """A line that was found: `entries` are number, bytes on disk and microseconds since the epoch of each object."""
 
     name: str
     about: About
@@ -40,7 +40,7 @@ class FoundLine:
 
 @dataclass(slots=True)
 class SpoolContents:
-    """What lay there. `owners` were taken over, `broken` counts what was not whole."""
+    """The content of a folder. `owners` were taken over, `broken` counts incomplete files."""
 
     lines: list[FoundLine] = field(default_factory=list)
     owners: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class SpoolContents:
 
 
 class Writing:
-    """One file that is written."""
+    """A file that is being written."""
 
     def __init__(self, line: Path, number: int) -> None:
         self._path = path_of(line, number)
@@ -57,7 +57,8 @@ class Writing:
         self._has_failed = False
 
     def append(self, data: bytes | bytearray) -> None:
-        """The next bytes. Raises `OSError`, and from then on each time: an object with a hole is never whole."""
+        """Write the next bytes. Raises `OSError`, and then on every later call: an object with a gap is never
+        complete."""
         if self._has_failed:
             raise OSError(errno.EIO, "earlier writes failed")
         self._has_failed = True
@@ -69,7 +70,7 @@ class Writing:
         self._has_failed = False
 
     def finish(self, head: Head) -> None:
-        """It is whole, and there after a failure of the power. Raises `OSError`."""
+        """Make the complete file durable. Raises `OSError`."""
         self.append(ending(head))
         os.fdatasync(self._fd)
         self._close()
@@ -77,7 +78,7 @@ class Writing:
         _sync(self._path.parent)
 
     def drop(self) -> None:
-        """It is not wanted any more."""
+        """Discard the file."""
         self._close()
         for path in (self._part, self._path):
             with suppress(OSError):
@@ -99,7 +100,7 @@ class SpooledSource:
         self._ahead = memoryview(b"")
 
     async def readinto(self, buffers: Sequence[memoryview]) -> int:
-        # A thread that outlives a cancelled caller must not write into buffers that are used again by then.
+        # If the caller is cancelled, the thread goes on: it must not write into buffers that are reused by then.
         if not self._ahead and self._position < self._length:
             wanted = min(_AHEAD, self._length - self._position)
             self._ahead = memoryview(await asyncio.to_thread(os.pread, self._fd, wanted, self._position))
@@ -116,19 +117,19 @@ class SpooledSource:
         self.close_now()
 
     def close_now(self) -> None:
-        """As `close`."""
+        """Like `close`, without waiting."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
 
 def path_of(line: Path, number: int) -> Path:
-    """Where an object lies."""
+    """The path of an object."""
     return line / f"{number:08d}"
 
 
 def own_folder(folder: Path, owner: str) -> int:
-    """Make a process's folder, and lock it: the descriptor of the lock. Raises `OSError`."""
+    """Create and lock the folder of a process; returns the descriptor of the lock. Raises `OSError`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     own = folder / owner
     for _ in range(_TRIES):
@@ -148,12 +149,12 @@ def own_folder(folder: Path, owner: str) -> int:
                 os.close(fd)
                 raise
             os.close(fd)
-    raise OSError(errno.EBUSY, "the folder is taken away again and again")
+    raise OSError(errno.EBUSY, "the folder is removed again and again")
 
 
 def take_over(folder: Path, kind: str, owner: str) -> SpoolContents:
-    """What processes left that are no more, and whose names begin with `kind` as ours does: it is moved into our own
-    folder. Raises `OSError`."""
+    """Move the lines of processes that have ended into our own folder; only of processes whose names begin with `kind`,
+    as ours does. Raises `OSError`."""
     leftovers = SpoolContents()
     for theirs in sorted(folder.iterdir()):
         if theirs.name == owner or not theirs.name.startswith(kind) or theirs.is_symlink() or not theirs.is_dir():
@@ -169,7 +170,7 @@ def take_over(folder: Path, kind: str, owner: str) -> SpoolContents:
             shutil.rmtree(theirs, ignore_errors=True)
             leftovers.owners.append(theirs.name.removeprefix(kind))
         except OSError:
-            continue  # its process lives, or another one was faster
+            continue  # its process still runs, or another one was faster
         finally:
             os.close(fd)
     return leftovers
@@ -198,7 +199,7 @@ def _move(line: Path, own: Path, leftovers: SpoolContents) -> None:
 
 
 def make_line(line: Path, about: About) -> None:
-    """Make a line's folder, where it is not there yet. Raises `OSError`."""
+    """Create the folder of a line, if it does not exist. Raises `OSError`."""
     path = line / _ABOUT
     if path.exists():
         return
@@ -224,12 +225,12 @@ def _sync(folder: Path) -> None:
 
 
 def remove_line(line: Path) -> None:
-    """With all that is still in it."""
+    """Remove a line and everything in it."""
     shutil.rmtree(line, ignore_errors=True)
 
 
 def read_head(line: Path, number: int) -> Head:
-    """What stands beside the bytes. Raises `OSError`, `ValueError`."""
+    """The head of an object. Raises `OSError`, `ValueError`."""
     fd = os.open(path_of(line, number), os.O_RDONLY | _OPEN)
     try:
         return _head(fd)[0]
@@ -247,7 +248,7 @@ def _head(fd: int) -> tuple[Head, int]:
 
 
 def open_object(line: Path, number: int) -> tuple[SpooledSource, int]:
-    """The bytes of an object, and how many they are. Raises `OSError`, `ValueError`."""
+    """The bytes of an object, and their number. Raises `OSError`, `ValueError`."""
     fd = os.open(path_of(line, number), os.O_RDONLY | _OPEN)
     try:
         length = _head(fd)[1]

@@ -1,7 +1,7 @@
-"""What stands beside the bytes in a file of the spool, as JSON. Pure.
+"""The head of a file in the spool, as JSON. Pure.
 
-A file is the bytes as they came, then its head, then the length of the head and a mark: a file without them was not
-written whole. All that is read back is checked: the folder may hold what another release, or somebody, left there.
+A file holds the bytes as received, then the head, then the length of the head and a mark: a file without these is
+incomplete. Everything that is read is checked: other releases, or other programs, may have left files in the folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NOBODY = Origin("", 0)
 
 
 def ending(head: Head) -> bytes:
-    """What a file ends with."""
+    """The end of a file: head, length and mark."""
     text = json.dumps(head, separators=(",", ":")).encode()
     return text + _END.pack(len(text), _MARK)
 
@@ -52,8 +52,8 @@ def head_in(text: bytes) -> Head:
 
 @dataclass(frozen=True, slots=True)
 class StoredHead:
-    """Of a C-STORE: its command as bytes, its presentation context, and what the peer was answered after how many
-    seconds."""
+    """The head of a C-STORE: its command as bytes, its presentation context, and the status that the peer got after how
+    many seconds."""
 
     command: str
     abstract_syntax: str
@@ -80,8 +80,8 @@ class StoredHead:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Whose a line of the spool is: `kind` says over what it is sent (`dimse`, `http`), `to` to which side (`gantry`,
-    `other`), whoever answers by then."""
+    """The origin of a line of the spool. `kind` is its protocol (`dimse`, `http`), `to` the side that gets it
+    (`gantry`, `other`), whichever answers by then."""
 
     kind: str
     to: str

@@ -1,7 +1,7 @@
-"""What waits on disk for the archive that peers do not hear: bounded, and written off the event loop.
+"""The spool: objects that wait on disk for the shadow. It is bounded, and written off the event loop.
 
-Nothing that is called from the pump waits or raises: bytes go into a queue of their own, and a thread writes them. What
-the disk does not keep up with, or has no room for, is given up, and says why.
+The methods that the pump calls neither wait nor raise: bytes go into a queue, and a thread writes them. If the disk is
+too slow or full, objects are given up, with a reason.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from gantry.services.frontdoor.shadow.spooling.waiting import WaitingLines
 
 logger = get_logger("shadow")
 QUEUE_BYTES = 32 << 20
-"""That wait for the disk, beside `memory_in_all`."""
+"""Bytes that may wait for the disk, beside `memory_in_all`."""
 MOST_OBJECTS = 250_000
 LEAST_CHARGE = 4096
-"""Bytes that an object counts at least: a block of the disk. A line counts two more, for its folder and whose it is."""
+"""Fewest bytes that an object counts: a block of the disk. A line counts two more, for its folder and its origin."""
 _LINE_CHARGE = 2 * LEAST_CHARGE
 _LEAST_HELD = 512
-"""Bytes of the queue that a piece counts at least, however short it is."""
+"""Fewest bytes that a piece counts in the queue."""
 _OPEN_SECONDS, _CLOSE_SECONDS = 5.0, 10.0
 _AT_A_TIME = 2000
-"""Lines that are looked at before others have a turn on the loop."""
+"""Lines that are examined before other tasks get a turn."""
 FAILED = "spool_failed"
 HALF_WRITTEN = "half_written"
 _AT_ONCE = 8 << 20
@@ -47,8 +47,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(slots=True)
 class _Step:
-    """What the thread does for an object: `work`, and what the loop does then. `count` bytes of `held` are free after
-    it. After one that failed only those that `always` run are run for the object."""
+    """One step for an object: the thread does `work`, then the loop continues. Afterwards `count` bytes of `held` are
+    free. After a failed step, only steps with `always` are run for the object."""
 
     entry: SpoolEntry
     work: Callable[[], None]
@@ -59,7 +59,7 @@ class _Step:
 
 
 class SpoolEntry:
-    """One object. It is whole when `is_ready`; when it is not there any more, `why` says it."""
+    """One object. It is complete when `is_ready`; `why` is the reason if it was dropped."""
 
     __slots__ = (
         "_settling", "at", "is_finished", "is_ready", "is_told", "line", "number", "room", "size", "tries", "why",
@@ -71,48 +71,47 @@ class SpoolEntry:
         self.number = number
         self.size = size
         self.room = room
-        """Of `size`, what its first bytes take without being charged again."""
+        """The part of `size` that its first bytes use without being charged again."""
         self.at = at
-        """When it was put there, in microseconds since the epoch."""
+        """When it was added, in microseconds since the epoch."""
         self.is_ready = False
         self.why = ""
         self.tries = 0
         self.written = 0
         self.is_finished = False
-        """Whether its head is there, or on its way to the disk."""
+        """Whether its head is written, or in the queue."""
         self.is_told = False
-        """Whether it was counted as given up, after its mirror had passed it over."""
+        """Whether it was counted as given up, after its mirror had skipped it."""
         self._settling: asyncio.Event | None = None
         self.writing: files.Writing | None = None
 
     async def settled(self) -> None:
-        """Return when it is ready, or not there any more."""
+        """Wait until it is ready or dropped."""
         if not self.is_ready and not self.why:
             self._settling = self._settling or asyncio.Event()
             await self._settling.wait()
 
     def settle(self) -> None:
-        """It is ready now, or not there any more."""
+        """Mark it as ready or dropped."""
         if self._settling is not None:
             self._settling.set()
 
     def write(self, data: bytes | bytearray, room: Room | None = None) -> bool:
-        """The next bytes; False where they have no room. With `room` they are held there already, and are not any
-        more."""
+        """Write the next bytes; False if there is no room. Bytes that were held in `room` are released there."""
         return self.line.spool.write(self, data, room)
 
     def finish(self, head: Head) -> None:
-        """It is whole but for its head."""
+        """Its bytes are complete: write the head."""
         self.line.spool.finish(self, head)
 
     def drop(self, why: str) -> None:
-        """It is not wanted any more."""
+        """Discard it."""
         self.line.spool.drop(self, why)
 
 
 class Line:
-    """What one association, or one request, has there, in its order. While it is `live` a mirror sends it; while it
-    is `open` more may come."""
+    """The objects of one association, or one request, in order. While it is `live` a mirror sends them; while it is
+    `open` more may be added."""
 
     __slots__ = ("about", "entries", "failures", "live", "name", "open", "spool")
 
@@ -127,26 +126,26 @@ class Line:
 
     @property
     def can_be_sent(self) -> bool:
-        """Whether its first object is whole, and no mirror sends it."""
+        """Whether its first object is complete, and no mirror sends it."""
         return not self.live and self.head() is not None
 
     def begin(self, number: int) -> SpoolEntry | None:
-        """An object, None where there is no room."""
+        """Begin an object; None if there is no room."""
         return self.spool.begin(self, number)
 
     def head(self) -> SpoolEntry | None:
-        """The first object of a line that was handed over, where it is whole."""
+        """The first object of a line that was handed over, if it is complete."""
         first = next(iter(self.entries.values()), None)
         return first if first is not None and first.is_ready else None
 
     def hand_over(self) -> None:
-        """The mirror sends nothing more of it; what comes still is behind what is there."""
+        """End sending by the mirror; further objects are added behind the present ones."""
         self.live = False
         self.entries = dict(sorted(self.entries.items()))
         self.spool.tell(self)
 
     def end(self) -> list[SpoolEntry]:
-        """Nothing more comes: what is not whole, and has no answer, is dropped, and returned."""
+        """End the line: drops and returns the objects that are incomplete and have no answer."""
         self.open = False
         if self.live:
             self.hand_over()
@@ -159,7 +158,7 @@ class ShadowSpool:
     def __init__(
         self, folder: Path, most: int, partition: str, owner: str, room: Room, clock: Clock, metrics: Metrics
     ) -> None:
-        """At most `most` bytes. `room` is that of all associations together. Nothing is touched before `open`."""
+        """At most `most` bytes. `room` is that of all associations together. The disk is not used before `open`."""
         self._folder = folder
         self._most = most
         self._kind = f"{partition or '_'}."
@@ -181,21 +180,21 @@ class ShadowSpool:
         self.objects = 0
         self.lines: dict[str, Line] = {}
         self.oldest = 0
-        """When the oldest object was put there, in microseconds since the epoch; 0 without any. As `look` saw it."""
+        """When the oldest object was added, in microseconds since the epoch; 0 without any. Updated by `look`."""
         self.waiting: dict[str, WaitingLines[Line]] = {kind: WaitingLines() for kind in KINDS}
         self.news = {kind: asyncio.Event() for kind in KINDS}
-        """Set when there may be something of a kind to send."""
+        """Set when there may be a line of a kind to send."""
         self.lost: Callable[[SpoolEntry], None] = lambda _: None
-        """Told of what the disk did not take, and no mirror sees."""
+        """Called for objects that could not be written and that no mirror handles."""
         metrics.shadow_spool_limit_bytes.labels(partition).set(most)
 
     async def open(self) -> None:
-        """Lock our folder. Where that cannot be done, or the disk doesn't answer in time, there is no spool yet, and a
-        line in the log."""
+        """Lock our folder. If that fails, or the disk does not answer in time, this is logged and there is no spool
+        yet."""
         if self._lock >= 0:
             return
         loop = asyncio.get_running_loop()
-        # A disk that hangs is asked once; what it says then is there for the next who opens.
+        # A disk that hangs gets only one request; its answer is used by the next call.
         if self._opening is None:
             self._opening = loop.run_in_executor(self._threads, files.own_folder, self._folder, self._owner)
         try:
@@ -214,7 +213,7 @@ class ShadowSpool:
         self._writer = loop.create_task(self._write_all())
 
     async def take_over(self) -> files.SpoolContents | None:
-        """What processes left that are no more is ours from now on; None where there is no spool."""
+        """Take over the lines of processes that have ended; None without a spool."""
         if not self.is_open:
             return None
         try:
@@ -237,16 +236,16 @@ class ShadowSpool:
         return leftovers
 
     def tell(self, line: Line) -> None:
-        """There may be something of the line to send."""
+        """Note that the line may have an object to send."""
         self.waiting[line.about.kind].add(line)
         self.news[line.about.kind].set()
 
     async def close(self) -> None:
-        """Write what is still to be written, and leave it to the next process."""
+        """Write what is in the queue, and leave the spool to the next process."""
         writer, self._writer = self._writer, None
         if writer is not None:
             self._wanted.set()
-            # A disk that hangs must not keep the rest of the door from ending.
+            # A disk that hangs must not stop the door from ending.
             _, left = await asyncio.wait({writer}, timeout=_CLOSE_SECONDS)
             if left:
                 logger.error("the spool was not written to its end", folder=str(self._folder), steps=len(self._steps))
@@ -261,11 +260,11 @@ class ShadowSpool:
 
     @property
     def is_open(self) -> bool:
-        """Whether anything can be put there."""
+        """Whether objects can be added."""
         return self._writer is not None and not self._writer.done()
 
     async def look(self, before: int) -> list[SpoolEntry]:
-        """What was put there before (microseconds since the epoch), and is dropped now; the age of the rest."""
+        """Drop and return the objects added before a time (microseconds since the epoch), and update `oldest`."""
         entries: list[SpoolEntry] = []
         oldest = 0
         for number, line in enumerate(list(self.lines.values())):
@@ -281,7 +280,7 @@ class ShadowSpool:
         return entries
 
     def tick(self) -> None:
-        """Tell the metrics how it is."""
+        """Update the metrics."""
         oldest = self.oldest
         age = max(0.0, (self._clock.now_us() - oldest) / 1e6) if oldest else 0.0
         for gauge, value in (
@@ -294,11 +293,11 @@ class ShadowSpool:
     # ---- what comes in
 
     def line(self, about: About) -> Line:
-        """A line for an association, or a request; it has no folder before its first object."""
+        """A new line for an association or a request; its folder is created with its first object."""
         return Line(self, Receipt.at(self._clock.now_us()).id, about)
 
     def begin(self, line: Line, number: int) -> SpoolEntry | None:
-        """An object of a line, None where there is no room."""
+        """Begin an object of a line; None if there is no room."""
         charge = LEAST_CHARGE if line.name in self.lines else LEAST_CHARGE + _LINE_CHARGE
         if not self.is_open or self.objects >= MOST_OBJECTS or not self._charge(charge):
             return None
@@ -318,8 +317,8 @@ class ShadowSpool:
             room.give(count)
         if entry.why or writing is None:
             return False
-        # What an association gives back is ours at once, so that it ends without waiting for the disk. A peer that is
-        # faster than the disk for a while takes what the associations leave.
+        # We take over the room of an association at once, so that it ends without waiting for the disk. A peer that is
+        # faster than the disk for a while uses the room that associations leave free.
         weight = max(count, _LEAST_HELD)
         held = self._queue if room is None and self._queue.take(weight) else None
         if held is None and self._taken.take(weight):
@@ -348,7 +347,7 @@ class ShadowSpool:
         self._enqueue(_Step(entry, lambda: writing.finish(head), ready))
 
     def drop(self, entry: SpoolEntry, why: str) -> None:
-        """An object is not there any more: it was sent, or given up."""
+        """Remove an object that was sent or given up."""
         if entry.line.entries.pop(entry.number, None) is not entry:
             return
         entry.why = entry.why or why
@@ -362,7 +361,7 @@ class ShadowSpool:
         self._tidy(entry.line)
 
     def ended(self, line: Line) -> list[SpoolEntry]:
-        """See `Line.end`. What is only on its way to the disk is not unfinished."""
+        """See `Line.end`. Objects that are only waiting for the disk count as complete."""
         unfinished = [entry for entry in line.entries.values() if not entry.is_ready and not entry.is_finished]
         for entry in unfinished:
             self.drop(entry, "unanswered")
@@ -376,11 +375,11 @@ class ShadowSpool:
         return self.waiting[kind].next(now)
 
     def put_off(self, line: Line, until: float) -> None:
-        """Nothing of the line is sent before `until`, in seconds of `Clock.monotonic`."""
+        """Send nothing of the line before `until`, in seconds of `Clock.monotonic`."""
         self.waiting[line.about.kind].put_off(line, until)
 
     async def head_of(self, entry: SpoolEntry) -> Head | None:
-        """What stands beside the bytes; None, and dropped, where that cannot be read."""
+        """The head of an object; None if it cannot be read, which drops the object."""
         try:
             return await asyncio.to_thread(files.read_head, self._own / entry.line.name, entry.number)
         except (OSError, ValueError) as error:
@@ -388,7 +387,7 @@ class ShadowSpool:
             return None
 
     async def opened(self, entry: SpoolEntry) -> tuple[files.SpooledSource, int] | None:
-        """The bytes of an object, and how many they are; None, and dropped, where they cannot be read."""
+        """The bytes of an object, and their number; None if they cannot be read, which drops the object."""
         path = self._own / entry.line.name
         opening = asyncio.get_running_loop().run_in_executor(None, files.open_object, path, entry.number)
         try:
@@ -413,7 +412,7 @@ class ShadowSpool:
         return True
 
     def _grow(self, entry: SpoolEntry, count: int) -> bool:
-        """The first bytes are charged with the entry."""
+        """Charge `count` bytes; the first ones are charged with the entry."""
         entry.written = entry.written + count
         more = max(0, entry.written - entry.room)
         if not self._charge(more):
@@ -472,7 +471,7 @@ class ShadowSpool:
 
 
 def _done(steps: list[_Step]) -> list[OSError | None]:
-    """What became of each."""
+    """Run the steps; returns the error of each, or None."""
     errors: list[OSError | None] = []
     failed: dict[int, OSError] = {}
     for step in steps:

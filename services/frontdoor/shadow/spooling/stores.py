@@ -1,4 +1,4 @@
-"""C-STORE in the spool: how an object of an association gets there, and how a line is sent, once its mirror is gone."""
+"""C-STORE in the spool: writes the objects of an association, and sends a line after its mirror has ended."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class SpilledStore:
 
     @property
     def why(self) -> str:
-        """Why it is not there, "" where it is."""
+        """Why it is not in the spool; "" if it is."""
         return self.entry.why
 
     def write(self, data: bytes | bytearray, room: Room | None = None) -> bool:
-        """The next bytes."""
+        """Write the next bytes."""
         return self.entry.write(data, room)
 
     def finish(self, exchange: Exchange) -> None:
-        """It is whole, and answered."""
+        """The data set is complete, and its request is answered."""
         head = StoredHead(
             base64.b64encode(exchange.command.encode(data_set=True)).decode("ascii"),
             exchange.context.abstract_syntax,
@@ -53,12 +53,12 @@ class SpilledStore:
         self.entry.finish(head.to_json())
 
     def drop(self, why: str) -> None:
-        """It is not wanted any more."""
+        """Discard the data set."""
         self.entry.drop(why)
 
 
 class SpooledStores:
-    """Sends what associations left in the spool."""
+    """Sends the objects that associations left in the spool."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class SpooledStores:
         recorder: Recorder,
         clock: Clock,
     ) -> None:
-        """`side_of` is the archive of a name; `timeout` in seconds."""
+        """`side_of` returns the archive with a name; `timeout` is in seconds."""
         self._spool = spool
         self._side_of = side_of
         self._timeout = timeout
@@ -76,7 +76,7 @@ class SpooledStores:
         self._clock = clock
 
     async def send(self, line: Line) -> None:
-        """Send what is whole of the line, in its order. Raises `Away` where it is to be tried again later."""
+        """Send the complete objects of the line, in order. Raises `Away` if it is to be tried again later."""
         waiting = await self._heads(line)
         if not waiting:
             return
@@ -86,7 +86,7 @@ class SpooledStores:
         try:
             for entry, command, head in waiting:
                 if (head.abstract_syntax, (head.transfer_syntax,)) not in contexts:
-                    break  # the next association has it
+                    break  # the next association sends it
                 await self._send_object(association, entry, command, head)
         except BaseException:
             association.abort("the spool is sent later")
@@ -163,7 +163,7 @@ class SpooledStores:
         self._recorder.compared(STORE, about.calling, compare_statuses(*statuses), seconds, uids)
 
     def _failed_try(self, entry: SpoolEntry, why: str, words: str) -> Away:
-        """An object was not taken: it is tried again, but not for ever, so that what comes after it is sent."""
+        """An object was refused: it is tried again, but not for ever, so that the objects after it are sent."""
         entry.tries += 1
         if entry.tries >= MOST_TRIES:
             entry.drop(why)

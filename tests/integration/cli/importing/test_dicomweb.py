@@ -1,4 +1,4 @@
-"""A DICOMweb server as a source of an import: one that is not what it should be."""
+"""A DICOMweb server as a source of an import, with invalid answers."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ async def test_nobody_else_is_asked_though_the_server_sends_on(tmp_path: Path) -
     ):
         source = DicomWeb(url, 10.0, ["PatientID=4711"], "a token")
         try:
-            with pytest.raises(NotGiven, match="sends on to another address"):
+            with pytest.raises(NotGiven, match="redirects to another address"):
                 _ = [study async for study in source.studies()]
             wanted = {"1.2.3": Instance("1.2", "1.2.840.10008.5.1.4.1.1.2")}
             [[withheld]] = [files async for files in source.fetch("1.1", wanted, tmp_path)]
             assert isinstance(withheld, Withheld)
-            assert "sends on to another address" in withheld.reason
+            assert "redirects to another address" in withheld.reason
         finally:
             await source.close()
     assert len(heard) == 2

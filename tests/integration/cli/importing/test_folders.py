@@ -1,4 +1,4 @@
-"""Folders as a source of an import: what lies on old disks, and the job file."""
+"""Folders as a source of an import: the content of old disks, and the job file."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_what_nobody_can_look_into_is_told(folder: Path, job: ImportJob, m
     assert sorted((file.path.name, file.reason, file.unreadable) for file in skipped) == [
         ("circle", "a link to a folder, which is not followed", False),
         ("empty", "empty", False),
-        ("fifo", "no regular file", False),
+        ("fifo", "not a regular file", False),
         ("gone", "No such file or directory", True),
         ("note.txt", "not a part 10 file: too short", False),
         ("private", "Permission denied", True),
@@ -113,7 +113,7 @@ async def test_of_two_files_with_one_uid_and_other_bytes_the_other_one_is_told(f
     (folder / "c.dcm").write_bytes(file_bytes(ds))
     await listed(folder, job)
     [instance] = (await instances(folder, job, ds.StudyInstanceUID)).values()
-    assert instance.clash == f"{folder / 'c.dcm'} has its UID and other bytes: {folder / 'a.dcm'} counts"
+    assert instance.clash == f"{folder / 'c.dcm'} has its UID and other bytes: {folder / 'a.dcm'} is used"
     assert instance.file is not None
     assert instance.file.path == folder / "a.dcm"
 
@@ -132,7 +132,7 @@ async def test_a_file_that_was_moved_since_is_taken_from_where_it_is(folder: Pat
     assert copy.path == moved
     moved.unlink()
     [[missing]] = [batch async for batch in source.fetch(ds.StudyInstanceUID, wanted, folder)]
-    assert missing == Withheld(ds.SOPInstanceUID, f"{moved} is gone")
+    assert missing == Withheld(ds.SOPInstanceUID, f"{moved} no longer exists")
 
 
 def test_a_job_file_is_of_one_import_at_a_time(tmp_path: Path) -> None:

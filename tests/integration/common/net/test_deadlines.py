@@ -39,7 +39,7 @@ async def test_sender_that_falls_silent_in_the_middle_of_a_message_is_ended(star
     reader, writer = await established(running)
     writer.write(HALF[half])
     assert (await asyncio.wait_for(reader.readexactly(10), 10))[0] == 7
-    assert "the rest of a message did not come" in running.server.associations.pop().outcome
+    assert "the rest of a message did not arrive" in running.server.associations.pop().outcome
     assert await asyncio.wait_for(reader.read(), 10) == b""
     writer.close()
 
@@ -115,7 +115,7 @@ async def test_peer_that_takes_nothing_is_ended(start: Start) -> None:
     await loop.sock_recv(sock, 4096)
     await loop.sock_sendall(sock, pdata(pdv(3, 3, echo_command())))
     await eventually(lambda: bool(talking.seen.outcomes), 15)
-    assert talking.seen.outcomes == ["aborted: the peer takes nothing"]
+    assert talking.seen.outcomes == ["aborted: the peer accepts no data"]
     sock.close()
 
 

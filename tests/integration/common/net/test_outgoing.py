@@ -93,7 +93,7 @@ async def test_a_peer_that_takes_nothing_more_is_given_up_at_the_deadline(start:
     running.service.sink_factory = Stuck
     association = await _associated(running)
     context = scu.need_context(association, CT)
-    with pytest.raises(PeerTimeout, match="took nothing"):
+    with pytest.raises(PeerTimeout, match="accepted no data"):
         await association.store(context.id, command(association, "1.2"), Zeros(64 * MIB), 64 * MIB, timeout=0.5)
     assert not association.is_open
 

@@ -1,4 +1,4 @@
-"""Instance Availability is that of the farthest store that anything lies in, as an index says where it lies."""
+"""Instance Availability is that of the farthest store with any object, according to the index."""
 
 from __future__ import annotations
 

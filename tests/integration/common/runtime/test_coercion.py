@@ -1,4 +1,4 @@
-"""What was coerced is read from the objects themselves, and one that is damaged does not hold up the others."""
+"""Coercions are read from the objects themselves, and a damaged object does not delay the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the log was filled anew, over a real bucket, with time in the test's hand."""
+"""Whether the log was restored, on a real bucket, with time controlled by the test."""
 
 from __future__ import annotations
 

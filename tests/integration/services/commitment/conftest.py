@@ -1,4 +1,4 @@
-"""One running commitment role, over DIMSE and HTTP, with what it stands on."""
+"""One running commitment role, over DIMSE and HTTP, with its stores."""
 
 from __future__ import annotations
 

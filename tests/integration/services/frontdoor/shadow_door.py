@@ -1,4 +1,4 @@
-"""A door with shadow mode under test, between an archive of ours and another one that does as it likes."""
+"""A door in shadow mode, between our archive and another one with arbitrary answers."""
 
 from __future__ import annotations
 

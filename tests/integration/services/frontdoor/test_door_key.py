@@ -1,4 +1,5 @@
-"""The key between door and services, on real sockets: who is believed, and what a liar from the same range gets."""
+"""The key between door and services, on real sockets: which proofs are accepted, and how forged ones from the same
+range are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counting on real embedded stores: a pass that is broken off goes on, and names without end do not grow a state."""
+"""Counting on real embedded stores: an interrupted pass continues, and unlimited names do not make the state grow."""
 
 from __future__ import annotations
 

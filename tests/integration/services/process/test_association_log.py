@@ -175,7 +175,7 @@ async def test_limit_of_a_peer_is_said_with_its_number(site: Site) -> None:
     async with connect(site.peer("BUSY"), ECHO):
         with pytest.raises(AssociationRejected):
             await associate(site.peer("BUSY"), ECHO)
-    assert site.lines("association rejected")[0]["why"] == "has 1 associations already"
+    assert site.lines("association rejected")[0]["why"] == "already has 1 associations"
 
 
 async def test_who_knocks_all_day_does_not_fill_the_log(site: Site) -> None:

@@ -39,5 +39,5 @@ def test_a_folder_that_another_process_makes_meanwhile_is_as_good(
 def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(serve, "_urls", lambda _: ("file:///objects",))
-    with pytest.raises(ConfigError, match="cannot be made"):
+    with pytest.raises(ConfigError, match="cannot be created"):
         serve._require_data(settings(tmp_path / "file" / "data"))  # type: ignore[arg-type]

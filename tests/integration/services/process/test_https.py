@@ -1,4 +1,4 @@
-"""HTTP over TLS beside the plain port: who gets in, what is said of who does not, and renewed certificates."""
+"""HTTP over TLS beside the plain port: accepted and refused clients, log lines, and renewed certificates."""
 
 from __future__ import annotations
 

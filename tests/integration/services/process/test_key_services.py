@@ -26,7 +26,7 @@ def test_a_file_of_keys_is_for_its_owner_and_keeps_what_was_in_it(tmp_path: Path
     assert list(read_keys(file)) == ["a", "b"]
     assert read_keys(file)["a"] == first
     assert file.read_text().startswith("# ours\n")
-    with pytest.raises(ConfigError, match="a key b already"):
+    with pytest.raises(ConfigError, match="a key b exists already"):
         add_key(file, "b")
     with pytest.raises(ConfigError, match="64 letters"):
         add_key(file, "no spaces")
@@ -61,5 +61,5 @@ def test_settings_that_contradict_each_other_are_refused_in_words(given: dict[st
 
 def test_an_archive_that_must_be_asked_is_not_encrypted() -> None:
     cold = {"name": "glacier", "url": "s3://cold", "availability": "offline"}
-    with pytest.raises(ValidationError, match=r"glacier of .* is an archive that must be asked"):
+    with pytest.raises(ValidationError, match=r"glacier of .* is restored on request"):
         Settings(encryption={"kms_key": "alias/gantry"}, tiers={"stores": [cold]})

@@ -1,4 +1,4 @@
-"""Breaking the glass at a real server on a real index: what is opened, for whom, until when, and what is on record."""
+"""Breaking the glass at a real server on a real index: what is opened, for whom, until when, and the audit records."""
 
 from __future__ import annotations
 

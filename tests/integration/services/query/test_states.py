@@ -1,4 +1,4 @@
-"""What stands out of studies, over HTTP, on a real index."""
+"""Marks of studies, over HTTP, on a real index."""
 
 from __future__ import annotations
 

@@ -17,5 +17,5 @@ def test_says_how_objects_were_de_identified_and_what_is_missing() -> None:
     text = readme(3, 2, profile_of(["uids"], pixels_checked=True), media=True)
     assert "113110" in text
     assert "2 objects are not here" in text
-    assert "answered for" in text
+    assert "has confirmed" in text
     assert "DICOMDIR" in text

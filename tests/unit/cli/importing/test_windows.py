@@ -41,7 +41,7 @@ async def test_every_study_with_a_date_is_listed_once_or_it_is_said_that_some_ma
     assert len(listed) == len(set(listed))
     lacking = [study for study in archive.studies if study[0] not in listed]
     timed = [study for study in lacking if study[1] and study[2]]
-    assert not timed or any("more than the source gives" in doubt for doubt in complete.doubts)
+    assert not timed or any("more than the source returns" in doubt for doubt in complete.doubts)
     assert not lacking or complete.doubts
 
 

@@ -1,4 +1,4 @@
-"""`gantry.common.access.claims`: whom claims name, and for whom and when they are."""
+"""`gantry.common.access.claims`: the user, audience and validity of claims."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""`gantry.common.access.sessions`: how long a session counts, and what becomes of one that is over."""
+"""`gantry.common.access.sessions`: how long a session is valid, and what happens to an expired one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who came by a link, and what is seen."""
+"""Visitors with a link, and what they see."""
 
 from __future__ import annotations
 

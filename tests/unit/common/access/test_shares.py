@@ -1,4 +1,4 @@
-"""Links for people outside: who is let in, whatever comes twice or at once."""
+"""Links for people outside: who is admitted, even if requests come twice or at once."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_health_record_says_who_its_patients_are_here() -> None:
     [
         ({"patient_claim": ""}, "needs patient_claim"),
         ({"patient_systems": []}, "needs patient_claim"),
-        ({"patient_issuer": "HOSPITAL"}, "patient_systems, not by patient_issuer"),
+        ({"patient_issuer": "HOSPITAL"}, "patient_systems, not in patient_issuer"),
         ({"fhir_url": "http://ehr.example/fhir"}, "not an https URL"),
         ({"patient_systems": ["urn:oid:1.2"]}, "match pattern"),
     ],

@@ -34,7 +34,11 @@ def test_destinations_know_their_profiles() -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        pytest.param({"profile": {"retain": ["full-dates", "modified-dates"]}}, "cannot be kept in full", id="dates"),
+        pytest.param(
+            {"profile": {"retain": ["full-dates", "modified-dates"]}},
+            "cannot be retained",
+            id="dates",
+        ),
         pytest.param({"profile": {"retain": ["names"]}}, "retain", id="no option"),
         pytest.param({"profile": {"name": "Trial 1"}}, "name", id="a name with a space"),
         pytest.param({"profile": {"name": "other"}}, "'trial' of `deidentify` is not in", id="no such profile"),
@@ -43,7 +47,7 @@ def test_destinations_know_their_profiles() -> None:
         ),
         pytest.param(
             {"routing": {"rules": [RULE, {"name": "plain", "to": ["TRIAL"]}]}},
-            "do not all name the same",
+            "must all name the same",
             id="as it is",
         ),
         pytest.param(
@@ -61,7 +65,7 @@ def test_destinations_know_their_profiles() -> None:
         pytest.param({"routing": {"rules": [RULE], "finish_moves": ["TRIAL"]}}, "`finish_moves`", id="moves"),
         pytest.param(
             {"lifecycle": {"retention": [{"name": "deep", "keep": "1y", "then": "delete", "committed_by": ["TRIAL"]}]}},
-            "no reason to let objects go",
+            "do not replace the objects",
             id="a copy is no object",
         ),
     ],
@@ -72,5 +76,5 @@ def test_what_would_identify_somebody_is_refused_in_words(changed: dict[str, Any
 
 
 def test_two_profiles_of_one_name_are_refused() -> None:
-    with pytest.raises(ValidationError, match="two profiles have one name"):
+    with pytest.raises(ValidationError, match="two profiles have the same name"):
         Settings.model_validate({"deidentification": {"profiles": [PROFILE, PROFILE]}})

@@ -37,13 +37,13 @@ def test_partitions_with_signs_of_their_own_are_taken() -> None:
 @pytest.mark.parametrize(
     ("north", "south", "reason"),
     [
-        ({"name": "south"}, {}, "one name"),
-        ({"settings": "s"}, {}, "one settings"),
-        ({"port": 104}, {"port": 104}, "one port: 104"),
-        ({"port": 104}, {"tls_port": 104}, "one port: 104"),
-        ({"certificates": ["a", "b"]}, {"certificates": ["b"]}, "one certificate: b"),
-        ({"hosts": ["pacs.example"]}, {"hosts": ["pacs.example"]}, "one host"),
-        ({"path": "/a"}, {"path": "/a"}, "one path"),
+        ({"name": "south"}, {}, "the same name"),
+        ({"settings": "s"}, {}, "the same settings"),
+        ({"port": 104}, {"port": 104}, "the same port: 104"),
+        ({"port": 104}, {"tls_port": 104}, "the same port: 104"),
+        ({"certificates": ["a", "b"]}, {"certificates": ["b"]}, "the same certificate: b"),
+        ({"hosts": ["pacs.example"]}, {"hosts": ["pacs.example"]}, "the same host"),
+        ({"path": "/a"}, {"path": "/a"}, "the same path"),
         ({"networks": ["192.0.2.0/24"]}, {"networks": ["192.0.2.128/25"]}, "share addresses"),
     ],
 )
@@ -59,10 +59,10 @@ def test_a_path_is_one_plain_segment(path: str) -> None:
 
 
 def test_one_port_is_not_both_plain_and_tls() -> None:
-    with pytest.raises(ValidationError, match="are one"):
+    with pytest.raises(ValidationError, match="are the same"):
         PartitionSettings(name="north", settings=Path("n"), port=104, tls_port=104)
 
 
 def test_a_door_of_partitions_has_no_processes_of_its_own() -> None:
-    with pytest.raises(ValidationError, match="settings file of each"):
+    with pytest.raises(ValidationError, match="own settings file names"):
         DoorSettings.model_validate({**two({}, {}), "mixed": ["m:1"]})

@@ -1,4 +1,4 @@
-"""HL7 receivers that are told of studies: what settings may say of them."""
+"""The settings of HL7 receivers."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_every_character_set_can_be_written() -> None:
         pytest.param({"ca_file": "/x"}, "are for `tls: true`", id="trust without tls"),
         pytest.param({"tls": True, "key_file": "/x"}, "key_file needs cert_file", id="a key alone"),
         pytest.param({"charset": "UNICODE UTF-16"}, "charset", id="what cannot be framed"),
-        pytest.param({"link": "file:///x?{study}"}, "not the address of a page", id="a file"),
-        pytest.param({"link": "https://pacs.example/v"}, "names no study: write {study}", id="a link to nothing"),
+        pytest.param({"link": "file:///x?{study}"}, "not the URL of a page", id="a file"),
+        pytest.param({"link": "https://pacs.example/v"}, "does not name the study", id="a link to nothing"),
         pytest.param({"application": "A\nB"}, "application", id="a line end"),
         pytest.param({"host": "a b"}, "host", id="no host"),
         pytest.param({"port": 0}, "port", id="no port"),
@@ -56,7 +56,7 @@ def test_what_cannot_be_told_is_refused_in_words(receiver: dict[str, Any], words
         pytest.param({"steps": [{"name": "ris", "notify": ["RIS"]}]}, "`steps`", id="steps"),
         pytest.param({"prefetch": [{"name": "p", "ask": ["RIS"]}]}, "`prefetch`", id="prefetch"),
         pytest.param({"finish_moves": ["RIS"]}, "`finish_moves`", id="moves"),
-        pytest.param({"receivers": [RECEIVER, RECEIVER]}, "one name", id="twice"),
+        pytest.param({"receivers": [RECEIVER, RECEIVER]}, "the same name", id="twice"),
         pytest.param(
             {"servers": [SERVER], "rules": []},
             "both called RIS",

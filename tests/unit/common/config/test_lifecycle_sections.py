@@ -16,9 +16,9 @@ RULE = {"name": "old", "to": "cold", "after": "2y"}
 @pytest.mark.parametrize(
     ("stores", "rules", "reason"),
     [
-        ([COLD, COLD], [], "two stores have one name"),
-        ([{**COLD, "name": "hot"}], [], "`hot` is that of"),
-        ([COLD], [RULE, RULE], "two rules have one name"),
+        ([COLD, COLD], [], "two stores have the same name"),
+        ([{**COLD, "name": "hot"}], [], "`hot` is the name of"),
+        ([COLD], [RULE, RULE], "two rules have the same name"),
         ([COLD], [{**RULE, "to": "tape"}], "no store is called 'tape'"),
     ],
 )

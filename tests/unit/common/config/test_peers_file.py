@@ -43,7 +43,7 @@ def test_a_peer_that_was_added_can_be_removed_again(file: Path) -> None:
 
 def test_the_file_is_made_where_it_is_not_there(tmp_path: Path) -> None:
     add_peer(tmp_path / "new.yaml", MR1)
-    with pytest.raises(ConfigError, match="there already"):
+    with pytest.raises(ConfigError, match="already in the file"):
         add_peer(tmp_path / "new.yaml", MR1)
 
 

@@ -1,4 +1,4 @@
-"""The AE policy: who gets in, where C-MOVE goes, edits and reloads."""
+"""The AE policy: who is admitted, where C-MOVE goes, edits and reloads."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_peer_with_tls_is_admitted_over_tls_alone(policy: Policy) -> None:
     [
         ("ct2.hospital", ""),
         ("ct1.hospital", ""),
-        ("", "no certificate that was verified"),
+        ("", "no verified certificate"),
         ("CT1.hospital", "the certificate of CT1.hospital"),
         ("ct3.hospital", "the certificate of ct3.hospital"),
     ],
@@ -142,11 +142,11 @@ def test_move_goes_to_destinations_only(policy: Policy) -> None:
     [
         ("  - ae_title: X\n    host: 1.2.3.4\n    may: [steal]\n", 4, "peers.0.may.0: Input should be 'store'"),
         ("  - ae_title: X\n    host: 1.2.3.4\n    prot: 1\n", 4, "peers.0.prot: unknown key"),
-        ("  - ae_title: X\n    host: name\n", 2, "`host` is a name, so `from` must say"),
+        ("  - ae_title: X\n    host: name\n", 2, "`host` is a name, so `from` must list"),
         ("  - ae_title: X\n    may: [echo]\n", 2, "`host` or `from` is needed"),
         ("  - ae_title: X\n    from: [10.0.0.0/99]\n", 3, "is not an address or a CIDR range"),
         ("  - ae_title: X\n    host: 1.2.3.4\n    move_destination: true\n", 2, "needs `host` and `port`"),
-        ("  - ae_title: X\n    from: [::/0]\n  - ae_title: X\n    from: [::/0]\n", 4, "AE title X is there already"),
+        ("  - ae_title: X\n    from: [::/0]\n  - ae_title: X\n    from: [::/0]\n", 4, "AE title X is already in use"),
         ("  - ae_title: THIS_IS_TOO_LONG_FOR_IT\n    from: [::/0]\n", 2, "not an AE title"),
         ("  ct1: {}\n", 1, "a list is expected"),
     ],

@@ -1,4 +1,4 @@
-"""What is said of a certificate that was not believed, whatever came."""
+"""The description of a refused certificate, for any bytes."""
 
 from __future__ import annotations
 

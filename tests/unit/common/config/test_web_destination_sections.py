@@ -54,7 +54,7 @@ def test_what_cannot_be_reached_safely_is_refused_in_words(server: dict[str, Any
         pytest.param({"prefetch": [{"name": "p", "ask": ["CLOUD"]}]}, "`prefetch`", id="prefetch"),
         pytest.param({"finish_moves": ["CLOUD"]}, "`finish_moves`", id="moves"),
         pytest.param({"rules": [RULE | {"commit": True}]}, "no storage commitment", id="commit"),
-        pytest.param({"servers": [SERVER, SERVER]}, "one name", id="twice"),
+        pytest.param({"servers": [SERVER, SERVER]}, "the same name", id="twice"),
     ],
 )
 def test_a_server_gets_objects_alone(more: dict[str, Any], words: str) -> None:

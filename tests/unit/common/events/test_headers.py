@@ -1,4 +1,4 @@
-"""What lies somewhere for ever holds no header."""
+"""Permanently stored segments hold no headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others are told of patients: this archive reads it as it was meant."""
+"""Messages about patients for others: this archive reads them back with the same meaning."""
 
 from __future__ import annotations
 

@@ -36,10 +36,10 @@ def test_a_condition_that_cannot_be_searched_for_is_refused_with_its_rule() -> N
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"stores": [COLD, COLD]}, "two stores have one name"),
-        ({"stores": [{**COLD, "name": "hot"}]}, "`hot` is that of"),
+        ({"stores": [COLD, COLD]}, "two stores have the same name"),
+        ({"stores": [{**COLD, "name": "hot"}]}, "`hot` is the name of"),
         ({"stores": [COLD], "rules": [{"name": "a", "after": "1y", "to": "warm"}]}, "no store is called 'warm'"),
-        ({"stores": [COLD], "rules": [{"name": "a", "after": "1y", "to": "cold"}] * 2}, "two rules have one name"),
+        ({"stores": [COLD], "rules": [{"name": "a", "after": "1y", "to": "cold"}] * 2}, "two rules have the same name"),
         ({"stores": [{**COLD, "availability": "soon"}]}, "availability"),
         ({"stores": [COLD], "rules": [{"name": "a", "after": "forever", "to": "cold"}]}, "after"),
     ],

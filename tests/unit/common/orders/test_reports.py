@@ -1,4 +1,4 @@
-"""The report on an order: which one stands."""
+"""The report on an order: which version is valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a subscription says lies sealed on the log."""
+"""The content of a subscription is sealed on the log."""
 
 from pathlib import Path
 

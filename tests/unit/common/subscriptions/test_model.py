@@ -1,4 +1,4 @@
-"""What somebody wants to be told, as it lies sealed on the log."""
+"""The sealed content of a subscription on the log."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`gantry.common.web.cookies`: names that only we can have, and what a browser is told to do with them."""
+"""`gantry.common.web.cookies`: names that only we can set, and their attributes for browsers."""
 
 import pytest
 

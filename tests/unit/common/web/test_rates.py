@@ -1,4 +1,4 @@
-"""`gantry.common.web.rates`: who is counted as one, and what is said to one who asks too often."""
+"""`gantry.common.web.rates`: which requests count together, and the answer beyond the limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gantry.common.workitems.subscriptions`: who is told, by what everybody said last."""
+"""`gantry.common.workitems.subscriptions`: who gets reports, by the last request of each subscriber."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `serve` does to the process that runs it, and what is said of stores before they are opened."""
+"""The effects of `serve` on its process, and errors about stores before they are opened."""
 
 from __future__ import annotations
 

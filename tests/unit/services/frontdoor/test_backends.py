@@ -1,4 +1,4 @@
-"""`gantry.services.frontdoor.backends`: who is tried first."""
+"""`gantry.services.frontdoor.backends`: which backend is tried first."""
 
 from __future__ import annotations
 

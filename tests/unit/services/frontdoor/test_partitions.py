@@ -56,14 +56,14 @@ def test_signs_that_agree_name_a_partition(called: Called, name: str) -> None:
 @pytest.mark.parametrize(
     ("called", "why"),
     [
-        (Called("ANY", FAR), "nothing of it names a partition"),
+        (Called("ANY", FAR), "it does not name a partition"),
         (Called("PACS", FAR), "several partitions"),
         (Called("SOUTH", "192.0.2.7"), "different partitions"),
         (Called("NORTH", FAR, "mr.south"), "different partitions"),
         (Called("NORTH", FAR, port="south"), "different partitions"),
         (Called("PACS", FAR, port="north"), "different partitions"),
         (Called("ANY", "192.0.2.7", "mr.south"), "different partitions"),
-        (Called("", "not an address"), "nothing of it names a partition"),
+        (Called("", "not an address"), "it does not name a partition"),
     ],
 )
 def test_signs_that_do_not_agree_name_none(called: Called, why: str) -> None:

@@ -114,7 +114,7 @@ def test_a_secret_is_of_one_partition_whether_its_file_is_named_twice_or_copied(
 ) -> None:
     """Destroying one archive's keys leaves the other readable, and who is known at one is nobody at the other."""
     texts = [with_secret(tmp_path, section, name, file) for file in ("one", "one", "copy", "other")]
-    words = rf"partitions north and south have one {section}\.{name}"
+    words = rf"partitions north and south share {section}\.{name}"
     with pytest.raises(ConfigError, match=words):  # the door need not be able to read it
         shared(tmp_path, *texts[:2])
     (tmp_path / "one").write_text("ris:a-secret-of-32-characters-or-more\n")

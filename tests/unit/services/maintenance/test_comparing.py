@@ -87,7 +87,7 @@ def test_the_same_picture_in_another_transfer_syntax_has_the_same_pixels(tmp_pat
 def test_samples_that_differ_are_counted_with_the_largest_difference(tmp_path: Path) -> None:
     compared = compare(file_of(tmp_path / "a"), changed_pixels(file_of(tmp_path / "b"), 0, 64))
     assert (compared.differences, compared.same_pixels) == ([], False)
-    assert compared.pixels == "2 samples in 1 of 1 frames differ, by 3 at most"
+    assert compared.pixels == "2 samples in 1 of 1 frames differ, at most by 3"
 
 
 def test_pictures_of_other_sizes_and_objects_without_a_picture_differ(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_pixels_that_cannot_be_decoded_are_not_said_to_be_the_same(tmp_path: Pat
     read.save_as(broken)
     compared = compare(file_of(tmp_path / "a"), broken)
     assert compared.same_pixels is None
-    assert compared.pixels.startswith("other bytes; whether the picture is the same cannot be said")
+    assert compared.pixels.startswith("other bytes; the pictures cannot be compared")
 
 
 def test_what_is_no_dicom_is_refused(tmp_path: Path) -> None:

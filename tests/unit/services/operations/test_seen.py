@@ -1,4 +1,4 @@
-"""Who called, how it went, what was refused, and how much came: from records of associations."""
+"""Callers, results, refusals and amounts, from records of associations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What roles ask of the policy in force: asked anew each time, but whether an association may store."""
+"""The roles' view of the policy in force: read each time, except whether an association may store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a subscriber is told of what happened to a study."""
+"""The notifications of a study's events to a subscriber."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who subscribed, and what he may be told by the settings of now."""
+"""Subscribers, and what the present settings allow them to receive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data keys of a store: when one is made, when it is asked for again, and how they are wrapped anew."""
+"""The data keys of a store: when one is created, when it is read again, and how they are wrapped again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store of references and objects: what is read is what lies there, and nobody there is ever asked to write."""
+"""A store of references and objects: it reads the objects in place, and never writes there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job of an import in place: what is left, what was given a receipt, what is told at the end."""
+"""The job of an import in place: what remains, what has a receipt, and the totals at the end."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_job_of_somewhere_else_is_refused_and_so_is_what_is_no_job_file(path: 
     with pytest.raises(ConfigError, match="target s3://objects"):
         InPlaceJob(path, "old", "s3://others")
     (tmp_path / "junk").write_bytes(b"junk" * 2000)
-    with pytest.raises(ConfigError, match="no job file"):
+    with pytest.raises(ConfigError, match="not a job file"):
         InPlaceJob(tmp_path / "junk", "old", "s3://objects")
 
 

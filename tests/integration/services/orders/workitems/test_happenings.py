@@ -1,4 +1,4 @@
-"""What happened to workitems, read from a real log, and who is told of it."""
+"""Events of workitems, read from a real log, and who gets reports of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thumbnails: which image stands for a series or study, and what is kept of it."""
+"""Thumbnails: which image represents a series or study, and what is cached."""
 
 from __future__ import annotations
 

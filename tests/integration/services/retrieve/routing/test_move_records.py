@@ -1,4 +1,5 @@
-"""Records of C-MOVEs on a log that is there, slow or away: a move never waits long, what is said comes in order."""
+"""Records of C-MOVEs on a log that is available, slow or away: a move never waits long, and its records are in
+order."""
 
 from __future__ import annotations
 

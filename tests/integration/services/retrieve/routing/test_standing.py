@@ -1,4 +1,4 @@
-"""What is told of a study after a change, on a real embedded index."""
+"""What is reported of a study after a change, on a real embedded index."""
 
 from __future__ import annotations
 

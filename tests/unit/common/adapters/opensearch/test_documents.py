@@ -1,4 +1,4 @@
-"""Documents as they lie in the indices: what is written is in the mappings, and what is packed comes out again."""
+"""Documents in the indices: all written fields are in the mappings, and packed values can be unpacked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rejection notes are told from other Key Object Selection documents by their title, and name each instance once."""
+"""Rejection notes differ from other Key Object Selection documents by their title, and name each instance once."""
 
 from __future__ import annotations
 

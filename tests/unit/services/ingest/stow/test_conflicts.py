@@ -1,4 +1,4 @@
-"""What is told of conflicts to who asks: of which objects, and what happens where it cannot be told."""
+"""Reports of conflicts to a STOW-RS requester: for which objects, and what happens if they cannot be made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people outside are told of a link."""
+"""The pages of a link for people outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structured reports as documents: what stands where, and nothing of it as markup."""
+"""Structured reports as documents: the layout, and that content is never markup."""
 
 from __future__ import annotations
 

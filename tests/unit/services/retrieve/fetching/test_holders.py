@@ -1,4 +1,4 @@
-"""Who has a study, whom to ask first, and what is lacking."""
+"""Which archives have a study, which to ask first, and what is missing."""
 
 from __future__ import annotations
 

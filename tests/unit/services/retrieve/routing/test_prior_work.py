@@ -126,5 +126,5 @@ def test_a_rule_asks_archives_or_has_it_done(extra: dict[str, Any]) -> None:
 
 
 def test_a_rule_that_does_neither_is_refused() -> None:
-    with pytest.raises(ValidationError, match="a rule names the archives that we `ask`, or a `workitem`"):
+    with pytest.raises(ValidationError, match="a rule needs the archives that we `ask`, or a `workitem`"):
         PrefetchRuleSettings(name="chest")

@@ -1,4 +1,4 @@
-"""Who is told what a modality says of a step, and what destinations answer."""
+"""Where a modality's procedure steps are forwarded, and the answers of destinations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a listing goes on."""
+"""Where a listing continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands beside the bytes in the spool, and what is refused of it."""
+"""The heads of files in the spool, and which are refused."""
 
 from __future__ import annotations
 
