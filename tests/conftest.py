@@ -149,15 +149,23 @@ def _within(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..
     return bounded
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """Fixtures may have imported more clients."""
+    overheard.listen()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Iterator[None]:
     """An embedded archive quiets the process's log, and `set_up_logs` replaces its form: neither outlives its test. No
     failure that a client of the test met names a patient, whether the test looks at it or not."""
     # Not two fixtures: each costs every test as much as a small one takes.
-    yield
-    if "structlog" in sys.modules:
-        sys.modules["structlog"].reset_defaults()
-    faults = overheard.noted()
+    try:
+        yield
+    finally:
+        if "structlog" in sys.modules:
+            sys.modules["structlog"].reset_defaults()
+        faults = overheard.noted()
     assert not faults, "\n".join(faults[:5])
 
 

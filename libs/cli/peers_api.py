@@ -20,7 +20,7 @@ _BASE = "/dicom-web"
 _LONGEST_ANSWER = 64 << 20
 _LONGEST_WORDS = 500
 _ADVICE = {
-    401: "the archive needs a token: give that of an administrator with --token-file",
+    401: "the archive does not accept this caller: give the token of an administrator with --token-file",
     403: "not permitted: add the token to `http.may_operate`, or the verb `operate` to its role in `access.roles`",
 }
 

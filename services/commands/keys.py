@@ -109,7 +109,7 @@ def list_keys(config: Path | None, data: Path | None, as_json: bool) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Count the data keys that would be wrapped again; change nothing.")
 def rewrap(config: Path | None, data: Path | None, as_json: bool, every: bool, dry_run: bool) -> None:
-    """Wrap all data keys by the current key. No object is read or written, and users are not affected.
+    """Wrap the data keys of earlier keys by the current key. No object is read or written, and users are not affected.
 
     Afterwards the earlier keys can be removed (`gantry keys list` shows which wrap none). It can be interrupted and run
     again. Exit code 1 if a data key could not be wrapped.
@@ -133,7 +133,7 @@ def rewrap(config: Path | None, data: Path | None, as_json: bool, every: bool, d
         if as_json:
             print_json({"wrapped": done, "failed": failed})
         else:
-            click.echo(f"{counted(done, 'data key')} {'would be' if dry_run else ''} wrapped anew".replace("  ", " "))
+            click.echo(f"{counted(done, 'data key')} {'would be' if dry_run else ''} wrapped again".replace("  ", " "))
         if failed:
             sys.exit(1)
 

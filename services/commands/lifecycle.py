@@ -172,8 +172,8 @@ def run_for_each(
     step: Step,
     counted: str = "receipts",
 ) -> None:
-    """Apply a step to each UID, and print how many were `counted`. If one fails, the steps before it remain in
-    effect."""
+    """Apply a step to each UID, and print how many receipts it concerned; `counted` is what the output calls them. If
+    one fails, the steps before it remain in effect."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         deletions = deletions_of(stores, settings)

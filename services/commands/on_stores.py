@@ -1,4 +1,4 @@
-"""The common begin and end of commands that work on an archive's own stores."""
+"""The common beginning and end of commands that work on an archive's own stores."""
 
 from __future__ import annotations
 

@@ -132,7 +132,9 @@ async def _require_named(objects: BlobStore, settings: Settings) -> None:
     missing = sorted(needed.stores - {store.name for store in settings.tiers.stores})
     if missing:
         raise ConfigError(
-            "tiers.stores", None, f"objects are in {', '.join(missing)}: name that store, or move them back first"
+            "tiers.stores",
+            None,
+            f"objects are in {', '.join(missing)}: name each of them, or move its objects back first",
         )
     unread = sorted(needed.compressed - {store.name for store in settings.tiers.stores if store.compress})
     if unread:

@@ -164,7 +164,7 @@ class UserIdentities:
         if user.passcode is None:
             # A name proves nothing: it is enough only for users without a passcode.
             if known is None or known.passcode is not None:
-                raise UserRefused("its user needs a passcode, not only a name")
+                raise UserRefused("its user is unknown, or needs a passcode")
             return _identity_of(known)
         expected = known.passcode if known is not None and known.passcode is not None else NOBODY_S_PASSCODE
         loop = asyncio.get_running_loop()

@@ -53,7 +53,7 @@ def advice(account: Account) -> list[str]:
     steps = []
     if account.dead:
         letters = " ".join(instance.letter for instance in account.dead[:5])
-        steps.append(f"mend the cause named under `failed`, then: gantry dlq replay {letters}")
+        steps.append(f"fix the cause named under `failed`, then: gantry dlq replay {letters}")
     if account.lost:
         steps.append(f"{_counted_are(account.lost, 'object')} missing or damaged: let the sender send the study again")
     if account.unread:
@@ -71,7 +71,7 @@ def advice(account: Account) -> list[str]:
     failed = [dispatch for dispatch in account.onward if dispatch.has_failed]
     if failed:
         routes = " ".join(dispatch.route for dispatch in failed[:5])
-        steps.append(f"mend the cause named under `sent on` and `told`, then: gantry routes retry {routes}")
+        steps.append(f"fix the cause named under `sent on` and `told`, then: gantry routes retry {routes}")
     owed = [commitment for commitment in account.commitments if not commitment.reported_at]
     given_up = [commitment for commitment in account.commitments if commitment.reported_at and not commitment.delivered]
     if owed:

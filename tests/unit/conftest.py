@@ -47,7 +47,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown() -> Iterator[None]:
     """Fail a test that is none of ours to keep here."""
-    yield
-    asyncio.sleep, time.sleep = _sleep, _block
-    _running.clear()
+    try:
+        yield
+    finally:
+        asyncio.sleep, time.sleep = _sleep, _block
+        _running.clear()
     assert not _seen, f"a unit test used {', '.join(sorted(set(_seen)))}: it belongs in tests/integration"

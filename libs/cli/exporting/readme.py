@@ -19,7 +19,9 @@ def readme(objects: int, left_out: int, profile: DeidentificationProfile | None,
         lines.append("They are de-identified (DICOM PS3.15 Annex E), by:")
         lines += [f"  {code}  {meaning}" for code, meaning in profile.codes()]
         if profile.pixels_checked:
-            lines.append("The person who exported them has confirmed that no names are burned into the pixels.")
+            lines.append(
+                "The person who exported them has confirmed that the pixels were examined for burned-in names."
+            )
     if left_out:
         lines += ["", f"{left_out} objects are not here: they cannot be de-identified by their attributes alone."]
     return "\r\n".join(lines) + "\r\n"

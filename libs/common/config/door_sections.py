@@ -67,8 +67,7 @@ class PartitionSettings(Section):
 
 
 class DoorSettings(Section):
-    """The front door (`--role door`) and its backends. A host name means all its addresses, and is resolved again and
-    again"""
+    """The front door (`--role door`) and its backends. A host name means all its addresses, and is resolved often"""
 
     ingest: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for associations that store")
     query: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Backends for associations that search")
@@ -99,8 +98,8 @@ class DoorSettings(Section):
     key_file: Path | None = setting(
         None,
         "file",
-        "Shared keys of door and services, 32 characters or more, one a line; the first signs, all are accepted. With "
-        "it, services accept headers from `proxy_from` only if they are signed. Read again when it changes",
+        "Shared keys of door and services, 32 characters or more, at most two, one a line; the first signs, both are "
+        "accepted. With it, services accept headers from `proxy_from` only if signed. Read again when it changes",
     )
     shadow: ShadowSettings = setting(ShadowSettings(), "", "")
     connect_timeout: Seconds = setting(2.0, "s", "Timeout for connecting to a backend; then the next one is tried")

@@ -57,7 +57,7 @@ class Commitment(Section):
     max_references: Count = setting(250_000, "instances", "Per request; beyond it 0213H")
     in_flight_deadline: Seconds = setting(120.0, "s", "How long to wait for instances that are not in the index yet")
     read_retries: Annotated[int, Field(ge=0)] = setting(
-        5, "retries", "How long to wait for an object store that is away; then 0110H"
+        5, "retries", "Retries of a read while the object store is away; then 0110H"
     )
     parallel_checks: Count = setting(4, "objects", "Objects read back and digested at once")
     report_timeout: Seconds = setting(60.0, "s", "A peer's answer to N-EVENT-REPORT")
@@ -78,7 +78,7 @@ class OrdersSettings(Section):
     start_within: Seconds = setting(
         5.0,
         "s",
-        "How long the start of a process with other roles, too, waits until orders are read; then they follow later",
+        "How long a process that has other roles, too, waits for orders at its start; then they are read as it runs",
     )
     idle_days: Annotated[int, Field(ge=0)] = setting(
         30, "days", "A step that has not begun so long after its start time leaves the worklist; 0: never"
@@ -101,7 +101,7 @@ class OrdersSettings(Section):
         "for good; 0: none",
     )
     erase_rate: Annotated[float, Field(gt=0)] = setting(
-        20.0, "orders/s", "Most of them that are examined, and erased, automatically"
+        20.0, "orders/s", "Orders examined and erased automatically, at most"
     )
 
 
@@ -126,7 +126,7 @@ class Upkeep(Section):
         24 * 3600.0, "s", "From the end of a comparison of all sealed events with the index to the next one; 0: never"
     )
     reconcile_rate: Annotated[float, Field(ge=0)] = setting(
-        5000.0, "facts/s", "Rate of comparison at most; 0: no limit"
+        5000.0, "events/s", "Rate of comparison at most; 0: no limit"
     )
     usage_every: Annotated[float, Field(ge=0)] = setting(
         24 * 3600.0, "s", "From the end of a count of what is stored, by modality and sender, to the next one; 0: never"

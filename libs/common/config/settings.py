@@ -147,7 +147,7 @@ class Settings(Section):
         if names and self.encryption.is_on:
             raise ValueError(
                 f"{names[0]} of tiers.stores is restored on request: `encryption` cannot encrypt it; "
-                "let the bucket encrypt it, and leave out one of the two"
+                "let the bucket encrypt it and leave out `encryption`, or leave out `availability: offline`"
             )
         return self
 

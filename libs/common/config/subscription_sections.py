@@ -46,7 +46,7 @@ class SubscriptionSettings(Section):
     )
     retry_first: Seconds = setting(1.0, "s", "Before the first retry; doubles")
     retry_longest: Seconds = setting(300.0, "s", "Longest between retries")
-    error_after: Seconds = setting(60.0, "s", "After so long without success a subscription is in `error`")
+    error_after: Seconds = setting(60.0, "s", "When tries have failed for so long, a subscription is in `error`")
     give_up: Annotated[float, Field(gt=0, le=30)] = setting(5.0, "days", "After so long in `error` it is `off`")
 
     @property

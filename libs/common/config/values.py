@@ -47,7 +47,7 @@ HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 RejectionCode = Literal["113001", "113037", "113038", "113039", "revoke"]
 REJECTION_CODES: frozenset[str] = frozenset(get_args(RejectionCode))
-"""A code of PS3.16 CID 7011, or `revoke` for notes that revoke a rejection."""
+"""The codes of PS3.16 CID 7011, and `revoke` for notes that revoke a rejection."""
 RejectedView = Annotated[
     str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}=(113001|113037|113038|113039)(,1130(01|37|38|39))*$")
 ]

@@ -372,7 +372,7 @@ class SearchIndex(Protocol):
         collected receipt only the deletion state is retained. Durable and visible when it returns."""
 
     async def deletion_states(self, partition: str, receipts: Sequence[str]) -> dict[str, DeletionState]:
-        """The fates of receipts; receipts without a decision are left out."""
+        """The deletion states of receipts; receipts without a decision are left out."""
 
     async def decided_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, DecidedReceipt]:
         """The same with the objects and entries of the receipts."""

@@ -1,9 +1,8 @@
 """Repeats one association of a peer at the shadow, the archive that does not answer the peer.
 
-`observe_request_bytes` and `observe_response_bytes` are called with the bytes that the door forwards;
-they never raise and never wait.
-A separate task sends the requests to the shadow, one by one in the peer's order, and
-compares the answers.
+`observe_request_bytes` and `observe_response_bytes` are called with the bytes that the door forwards; they never raise
+and never wait. A separate task sends the requests to the shadow, one by one in the peer's order, and compares the
+answers.
 
 With a spool, an association that is given up is put off: the objects that it stores go to the spool, to be sent later.
 """
@@ -287,7 +286,7 @@ class Mirror:
         except AssociationRejected as error:
             rejected = str(error)
             if error.retryable and self._line is not None and heard.reject is None:
-                raise  # a short timeout, so that objects stored meanwhile are put off
+                raise  # a transient rejection: objects stored meanwhile are put off
         self._recorder.reached(True)
         if association is not None and heard.reject is None:
             accepted = self._sides.sorted(heard.contexts, likeness.accepted(association))

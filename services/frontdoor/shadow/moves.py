@@ -102,9 +102,8 @@ class Moves(Looks):
         try:
             differences = await self._compared(look)
             if differences and self._settings.again_after:
-                await self._clock.sleep(
-                    self._settings.again_after
-                )  # an instance that is not indexed yet is not missing
+                # An instance that is not indexed yet is not missing.
+                await self._clock.sleep(self._settings.again_after)
                 differences = await self._compared(look)
             self._recorder.compared(MOVE, calling, differences, {})
         except asyncio.CancelledError:

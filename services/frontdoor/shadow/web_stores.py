@@ -181,7 +181,7 @@ class WebStore:
 
 
 class WebStores:
-    """Stores in the other archive; also a `Sender` of the spool."""
+    """Stores in the other archive; also a `LineSender` of the spool."""
 
     def __init__(
         self, web: WebShadow, settings: ShadowSettings, room: Room, recorder: Recorder, spool: ShadowSpool | None
@@ -363,7 +363,7 @@ class WebStores:
             raise NotUnderstood("an answer that is too long") from None
         self._recorder.reached(True)
         if answer.status in AWAY:
-            # The status comes from the server or its gateway and concerns all that waits: it does not count as a try.
+            # The status comes from the server or its gateway. BUSY concerns all that waits, and is not counted as a try.
             raise Away(f"status {answer.status}", everywhere=answer.status in BUSY, reason="rejected")
         took = {"gantry": head.seconds, "other": self.monotonic() - started}
         self._recorder.compared(STOW, CALLING, compare_stow(head.answer, read_stow(answer)), took)

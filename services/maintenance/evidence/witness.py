@@ -75,9 +75,9 @@ class Witness:
         await self.passes.run(every, self.state)
 
     async def state(self, run: Witnessed | None = None) -> list[SignedStatement]:
-        """Make statements of all segments that are durable and in no statement yet. Raises `DependencyUnavailable`, and
-        `Corrupt` if the newest statement is not ours: then there are no statements until an operator has examined
-        it."""
+        """Make statements of all segments that are older than `SETTLED_MS` and in no statement yet. Raises
+        `DependencyUnavailable`, and `Corrupt` if the newest statement is not ours: then there are no statements until
+        an operator has examined it."""
         run = self.passes.begun(run)
         made = []
         while statement := await self._next():

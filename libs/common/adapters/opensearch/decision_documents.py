@@ -148,7 +148,7 @@ class DecisionDocuments:
         return BulkOperation("update", self._index, id_, {"doc": _FORGOTTEN}, decision_document.found)
 
     async def refresh(self) -> None:
-        """Make earlier writes visible to `decided`."""
+        """Make earlier writes visible to `find_decided`."""
         await self._client.refresh(self._index)
 
     def _changed(
