@@ -363,7 +363,7 @@ class WebStores:
             raise NotUnderstood("an answer that is too long") from None
         self._recorder.reached(True)
         if answer.status in AWAY:
-            # The status comes from the server or its gateway. BUSY concerns all that waits, and is not counted as a try.
+            # The status comes from the server or its gateway. BUSY concerns all that waits, and counts as no try.
             raise Away(f"status {answer.status}", everywhere=answer.status in BUSY, reason="rejected")
         took = {"gantry": head.seconds, "other": self.monotonic() - started}
         self._recorder.compared(STOW, CALLING, compare_stow(head.answer, read_stow(answer)), took)
