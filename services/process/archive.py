@@ -163,9 +163,7 @@ class Archive:
         roles = [("access.views", line.partition("=")[2]) for line in self.settings.access.views]
         for where, view in (*peers, *roles):
             if view not in known:
-                raise ConfigError(
-                    "lifecycle.views", None, f"{where} has the view {view}, which is not in lifecycle.views"
-                )
+                raise ConfigError("lifecycle.views", None, f"{where} has the view {view}, which is unknown")
 
     async def run(self) -> int:
         """Serve until a signal; the exit code."""

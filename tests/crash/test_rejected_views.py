@@ -171,4 +171,4 @@ def test_a_view_that_there_is_not_is_refused_at_the_start(make_archive: MakeArch
     archive.write_policy([PEERS[0].replace("view: qa", "view: qb")], SETTINGS + VIEW)
     result = gantry(archive, "serve", "--check-config")
     assert result.returncode != 0
-    assert "peer QA has the view qb, which is not in lifecycle.views" in result.stderr
+    assert "peer QA has the view qb, which is unknown" in result.stderr
